@@ -61,8 +61,11 @@ export interface Spool {
   finish(): Promise<VerifiedFile>
   /** Removes the file; readers fail with `reason`. Harmless after `finish` and adoption. */
   discard(reason: unknown): Promise<void>
-  /** A follower, from any position, at its own pace. It stays usable after the blob has landed. */
-  open(): OpenBlob
+  /**
+   * A follower, from any position, at its own pace. It stays usable after the blob has landed.
+   * `undefined` when the download has ended and its last reader has left: then it is in the store.
+   */
+  open(): OpenBlob | undefined
 }
 
 declare const verified: unique symbol
@@ -102,20 +105,12 @@ export interface Catalog {
   dropTag(repository: Repository, tag: Tag): Promise<void>
   /** The manifest as this repository published it: the media type belongs to the pair, not to the bytes. */
   manifest(repository: Repository, digest: Digest): Promise<Descriptor | undefined>
-  /** A blob or manifest that a manifest of this repository names, with the size it states. */
-  child(repository: Repository, digest: Digest): Promise<Descriptor | undefined>
-  /** The bytes were downloaded from this repository and are stored: adds the blob, and the link. */
-  landed(repository: Repository, digest: Digest, size: number): Promise<void>
+  /** The bytes were downloaded from this repository and are stored: adds the blob, used at `at` (ms), and the link. */
+  landed(repository: Repository, digest: Digest, size: number, at: number): Promise<void>
   /** Upstream has just proved that this repository has the digest. */
   link(repository: Repository, digest: Digest): Promise<void>
-  /**
-   * How this repository may serve the digest: `'proved'` (downloaded or proved there), `'named'` (a
-   * manifest of it names the digest, and the bytes came from the same upstream), or not at all. What
-   * `'named'` permits depends on whether the upstream is public; see core/blobs.ts.
-   */
-  standing(repository: Repository, digest: Digest): Promise<Standing | undefined>
-  /** The stored size, if the catalog believes that the blob is stored. */
-  size(digest: Digest): Promise<number | undefined>
+  /** All that a request for a blob needs to know, in one look-up, because every blob request needs it. */
+  holding(repository: Repository, digest: Digest): Promise<Holding>
   /** Used at `at` (ms). Kept in memory and written in batches: losing a few seconds of it is harmless. */
   touch(digest: Digest, at: number): void
   /** Least recently used first. */
@@ -130,7 +125,17 @@ export interface Catalog {
   totals(): Promise<{ readonly bytes: number; readonly blobs: number }>
 }
 
-export type Standing = 'proved' | 'named'
+export interface Holding {
+  /**
+   * What entitles this repository to the digest: `'proved'` (downloaded or proved there), or `'named'` (a
+   * manifest that we hold of it names the digest, and the bytes came from the same upstream).
+   */
+  readonly standing: 'proved' | 'named' | undefined
+  /** Bytes of the stored blob, wherever it came from; `undefined` if the catalog knows of none. */
+  readonly storedSize: number | undefined
+  /** Bytes, as stated by a manifest that we hold of this repository. */
+  readonly statedSize: number | undefined
+}
 
 export interface TagRecord {
   readonly tag: Tag

@@ -1,0 +1,195 @@
+import { LRUCache } from 'lru-cache'
+import type { Digest } from '../oci/digest.ts'
+import type { Repository } from '../oci/reference.ts'
+import { RegistryError } from '../oci/registry-error.ts'
+import { Coalescer } from './coalescer.ts'
+import type { Wait } from './deadline.ts'
+import { waitFor } from './deadline.ts'
+import type { Flight, Flights } from './flights.ts'
+import type { BlobAnswer, BlobFacts } from './outcome.ts'
+import type { BlobProof, BlobStore, Catalog, Clock, Holding, OpenBlob } from './ports.ts'
+import type { UpstreamEntry } from './upstream-entry.ts'
+
+/** Up to this many bytes a client gets no header before the digest is checked. */
+const VERIFY_FIRST_BYTES = 1024 * 1024
+/** How long "no such blob" is believed. */
+const ABSENT_FOR_MS = 10_000
+const PROOF_TIMEOUT_MS = 60_000
+
+export interface BlobRequest {
+  readonly repository: Repository
+  readonly digest: Digest
+  /** A part is wanted, and a part can be described only if the size of the whole is known. */
+  readonly needsSize: boolean
+}
+
+interface Deps {
+  readonly store: BlobStore
+  readonly catalog: Catalog
+  readonly flights: Flights
+  readonly clock: Clock
+}
+
+/**
+ * Answers blob requests. Bytes are shared between repositories, permission is not: a repository gets a
+ * stored blob only if it is entitled to it, or if upstream proves now that it has it (CVE-2024-39897 is
+ * what happens otherwise).
+ */
+export class BlobRequests {
+  readonly #deps: Deps
+  readonly #proofs = new Coalescer<BlobProof | undefined>()
+  readonly #absent: LRUCache<string, true>
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+    this.#absent = new LRUCache({
+      max: 10_000,
+      ttl: ABSENT_FOR_MS,
+      ttlResolution: 0,
+      perf: deps.clock,
+    })
+  }
+
+  async open(request: BlobRequest, entry: UpstreamEntry, wait: Wait): Promise<BlobAnswer> {
+    const { catalog, flights } = this.#deps
+    const { repository, digest } = request
+    let holding = await catalog.holding(repository, digest)
+    const isEntitled = mayServe(holding, entry)
+    const stored = isEntitled ? await this.#stored(digest, holding) : undefined
+    if (stored !== undefined) return { outcome: 'hit', ...stored }
+    this.#checkAbsent(repository, digest)
+
+    const running = flights.find(repository, digest)
+    const needsProof = !isEntitled && (running === 'unproved' || holding.storedSize !== undefined)
+    if (needsProof) {
+      await this.#prove(repository, digest, entry, wait)
+      // Asking took its time: the flight that was aloft may have landed.
+      holding = await catalog.holding(repository, digest)
+      const shared = await this.#stored(digest, holding)
+      if (shared !== undefined) return { outcome: 'hit', detail: 'proved', ...shared }
+    }
+    return this.#fly(request, holding, entry, wait)
+  }
+
+  /** For HEAD: at most one byte is asked of upstream, and nothing is downloaded. */
+  async facts(
+    { repository, digest }: BlobRequest,
+    entry: UpstreamEntry,
+    wait: Wait,
+  ): Promise<BlobFacts> {
+    const holding = await this.#deps.catalog.holding(repository, digest)
+    if (mayServe(holding, entry) && holding.storedSize !== undefined) {
+      return { outcome: 'hit', size: holding.storedSize }
+    }
+    if (holding.statedSize !== undefined) {
+      return { outcome: 'hit', detail: 'named', size: holding.statedSize }
+    }
+    this.#checkAbsent(repository, digest)
+    const running = this.#deps.flights.find(repository, digest)
+    if (typeof running !== 'string') {
+      const flight = await this.#await(running, repository, digest, wait)
+      if (flight.size !== undefined) return { outcome: 'joined', size: flight.size }
+    }
+    const { proof, first } = await this.#prove(repository, digest, entry, wait)
+    return { outcome: first ? 'miss' : 'joined', size: proof.size }
+  }
+
+  async #fly(
+    request: BlobRequest,
+    holding: Holding,
+    entry: UpstreamEntry,
+    wait: Wait,
+  ): Promise<BlobAnswer> {
+    const { flights, clock } = this.#deps
+    const { repository, digest, needsSize } = request
+    const isFirst = flights.find(repository, digest) === 'none'
+    const departure = flights.join(repository, digest, holding.statedSize, entry.client)
+    const flight = await this.#await(departure, repository, digest, wait)
+    const name = nameOf(repository, digest)
+    if (flight.size === undefined && needsSize) {
+      // Only the end of the download tells how long the blob is, and so what a range of it means.
+      await waitFor(flight.landed, wait, clock, name)
+      return this.open(request, entry, wait)
+    }
+    const blob = flight.open()
+    // It landed in this very moment, and its file has closed: it is a hit now.
+    if (blob === undefined) return this.open(request, entry, wait)
+    try {
+      const isSmall = flight.size !== undefined && flight.size <= VERIFY_FIRST_BYTES
+      if (isSmall) await waitFor(flight.verified, wait, clock, name)
+    } catch (reason) {
+      await blob.close()
+      throw reason
+    }
+    return { outcome: isFirst ? 'miss' : 'joined', size: flight.size, blob }
+  }
+
+  async #await(
+    departure: Promise<Flight | undefined>,
+    repository: Repository,
+    digest: Digest,
+    wait: Wait,
+  ): Promise<Flight> {
+    const flight = await waitFor(departure, wait, this.#deps.clock, nameOf(repository, digest))
+    if (flight === undefined) throw this.#absence(repository, digest)
+    return flight
+  }
+
+  async #stored(
+    digest: Digest,
+    { storedSize }: Holding,
+  ): Promise<{ readonly size: number; readonly blob: OpenBlob } | undefined> {
+    if (storedSize === undefined) return undefined
+    const { store, catalog, clock } = this.#deps
+    const blob = await store.open(digest, storedSize)
+    if (blob === undefined) return undefined
+    catalog.touch(digest, clock.now())
+    return { size: storedSize, blob }
+  }
+
+  /** Asks upstream whether this very repository has the digest, and remembers a yes for good. */
+  async #prove(
+    repository: Repository,
+    digest: Digest,
+    entry: UpstreamEntry,
+    wait: Wait,
+  ): Promise<{ readonly proof: BlobProof; readonly first: boolean }> {
+    const name = nameOf(repository, digest)
+    const { result, first } = this.#proofs.run(name, async () => {
+      const signal = AbortSignal.timeout(PROOF_TIMEOUT_MS)
+      const proof = await entry.client.probeBlob(repository.name, digest, signal)
+      if (proof !== undefined) await this.#deps.catalog.link(repository, digest)
+      return proof
+    })
+    const proof = await waitFor(result, wait, this.#deps.clock, name)
+    if (proof === undefined) throw this.#absence(repository, digest)
+    return { proof, first }
+  }
+
+  #checkAbsent(repository: Repository, digest: Digest): void {
+    const name = nameOf(repository, digest)
+    if (this.#absent.has(name)) throw unknown(name)
+  }
+
+  #absence(repository: Repository, digest: Digest): RegistryError {
+    const name = nameOf(repository, digest)
+    this.#absent.set(name, true)
+    return unknown(name)
+  }
+}
+
+/**
+ * A manifest that names a digest proves nothing about who may read it: anyone can push a manifest that
+ * names anything. It is enough only where everything can be read by everyone, and came from there.
+ */
+function mayServe({ standing }: Holding, entry: UpstreamEntry): boolean {
+  return standing === 'proved' || (standing === 'named' && entry.isPublic)
+}
+
+function nameOf(repository: Repository, digest: Digest): string {
+  return `${repository.upstream}/${repository.name}@${digest}`
+}
+
+function unknown(name: string): RegistryError {
+  return new RegistryError('BLOB_UNKNOWN', `${name} does not exist: its registry says so`)
+}

@@ -1,0 +1,61 @@
+import type { Clock } from './ports.ts'
+import { UpstreamFailure } from './ports.ts'
+
+/** Milliseconds. containerd gives up on headers after 30 s, and asks the next host only if we answer first. */
+const ANSWER_WITHIN_MS = 20_000
+
+/** One client's patience: how long it may be kept waiting, and whether it is still there. */
+export interface Wait {
+  /** Milliseconds since the epoch by which the client must have an answer. */
+  readonly until: number
+  /** Aborts when the client leaves. */
+  readonly signal: AbortSignal
+}
+
+export function newWait(clock: Clock, signal: AbortSignal): Wait {
+  return { until: clock.now() + ANSWER_WITHIN_MS, signal }
+}
+
+/** Returned by `waitUntil` when the time is over; the promise itself goes on. */
+export const LATE = Symbol('late')
+
+/**
+ * Waits for `promise` until `time`, and no longer than the client is there. Neither stops the work
+ * behind the promise: other clients may be waiting for it, and a retry will find it further on.
+ */
+export async function waitUntil<T>(
+  promise: Promise<T>,
+  time: number,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<T | typeof LATE> {
+  signal.throwIfAborted()
+  const timer = new AbortController()
+  const late = clock
+    .sleep(Math.max(0, time - clock.now()), timer.signal)
+    .then((): typeof LATE => LATE)
+  const { promise: left, reject } = Promise.withResolvers<never>()
+  const leave = () => reject(signal.reason)
+  signal.addEventListener('abort', leave, { once: true })
+  try {
+    return await Promise.race([promise, late, left])
+  } finally {
+    signal.removeEventListener('abort', leave)
+    timer.abort()
+  }
+}
+
+/** As `waitUntil`, for what has no substitute: at the end of the client's time it fails as a timeout. */
+export async function waitFor<T>(
+  promise: Promise<T>,
+  wait: Wait,
+  clock: Clock,
+  what: string,
+): Promise<T> {
+  const result = await waitUntil(promise, wait.until, clock, wait.signal)
+  if (result !== LATE) return result
+  throw new UpstreamFailure(
+    'timeout',
+    `${what}: no answer from upstream within ${ANSWER_WITHIN_MS / 1000} s`,
+  )
+}

@@ -1,0 +1,40 @@
+import { RegistryError } from '../oci/registry-error.ts'
+import { DigestMismatch, NoSpace, UpstreamFailure } from './ports.ts'
+
+/** Seconds: what we ask clients to wait when upstream did not say. */
+const DEFAULT_RETRY_AFTER = 5
+
+/**
+ * What a client is told when upstream gave no answer and the cache has none. Never 429 (containerd
+ * repeats it five times at once, podman sleeps on it) and never 401 (a client would answer our
+ * challenge with credentials that are not for us): 503 makes both go on to their next host at once.
+ */
+export function toRegistryError(reason: unknown, what: 'manifest' | 'blob'): unknown {
+  if (reason instanceof DigestMismatch) {
+    return new RegistryError('UNKNOWN', reason.message, { status: 502, cause: reason })
+  }
+  if (reason instanceof NoSpace) {
+    return new RegistryError('UNAVAILABLE', reason.message, { retryAfter: 30, cause: reason })
+  }
+  if (!(reason instanceof UpstreamFailure)) return reason
+  const retryAfter = reason.retryAfter ?? DEFAULT_RETRY_AFTER
+  switch (reason.kind) {
+    case 'denied':
+      // podman falls back to the next mirror's blob only on 5xx and 404, and no registry said 404.
+      return what === 'manifest'
+        ? new RegistryError('DENIED', reason.message, { cause: reason })
+        : new RegistryError('UNAVAILABLE', reason.message, { retryAfter, cause: reason })
+    case 'misbehaved':
+      return new RegistryError('UNKNOWN', reason.message, { status: 502, cause: reason })
+    case 'timeout':
+      return new RegistryError('UNAVAILABLE', reason.message, {
+        status: 504,
+        retryAfter,
+        cause: reason,
+      })
+    case 'rate-limited':
+    case 'unavailable':
+    case 'busy':
+      return new RegistryError('UNAVAILABLE', reason.message, { retryAfter, cause: reason })
+  }
+}

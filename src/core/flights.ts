@@ -1,0 +1,217 @@
+import { LRUCache } from 'lru-cache'
+import type { Digest } from '../oci/digest.ts'
+import type { Repository, RepositoryName, UpstreamName } from '../oci/reference.ts'
+import type { KeyedLock } from './keyed-lock.ts'
+import type { Log } from './log.ts'
+import { about } from './log.ts'
+import type { BlobStore, Catalog, Clock, OpenBlob, Spool, Upstream, UpstreamBlob } from './ports.ts'
+import { DigestMismatch, UpstreamFailure } from './ports.ts'
+import type { Quota, Reservation } from './quota.ts'
+
+/** Bytes reserved at a time for a body whose length upstream does not say. */
+const RESERVE_STEP = 64 * 1024 * 1024
+/** How long a wrong body is remembered, so that nobody downloads it again and again. */
+const SPOILED_FOR_MS = 30_000
+
+/** One download of one blob, shared by everyone who asks while it runs. */
+export interface Flight {
+  /** Bytes; `undefined` while upstream has not said. */
+  readonly size: number | undefined
+  /**
+   * Follows the download from any position; its pumps fail if the download fails or the digest is wrong.
+   * `undefined` when it has ended and the last follower has left.
+   */
+  open(): OpenBlob | undefined
+  /** Settles when the digest has been checked. */
+  readonly verified: Promise<void>
+  /** Settles when the blob is stored, or the download has failed. */
+  readonly landed: Promise<void>
+}
+
+interface Departure {
+  /** `undefined`: upstream has no such blob. */
+  readonly flight: Promise<Flight | undefined>
+  /** Repositories that have proved that they hold the digest; the first one proves it by the download itself. */
+  readonly repositories: Set<RepositoryName>
+  readonly controller: AbortController
+}
+
+export interface FlightDeps {
+  readonly store: BlobStore
+  readonly catalog: Catalog
+  readonly quota: Quota
+  readonly locks: KeyedLock<Digest>
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/**
+ * One download per (upstream, digest) at a time: whoever asks first starts it, everyone else joins.
+ *
+ * Clients never read from the network. A flight copies upstream's body to a spool at full speed and
+ * each client follows the spool at its own pace. So a slow client delays nobody, one that leaves stops
+ * nothing (the first included), and one that joins late still gets the first byte.
+ */
+export class Flights {
+  readonly #deps: FlightDeps
+  readonly #aloft = new Map<string, Departure>()
+  readonly #landings = new Set<Promise<void>>()
+  readonly #spoiled: LRUCache<string, DigestMismatch>
+
+  constructor(deps: FlightDeps) {
+    this.#deps = deps
+    this.#spoiled = new LRUCache({
+      max: 1000,
+      ttl: SPOILED_FOR_MS,
+      ttlResolution: 0,
+      perf: deps.clock,
+    })
+  }
+
+  /** A running flight, if this repository may join it without asking upstream first. */
+  find(repository: Repository, digest: Digest): 'none' | 'unproved' | Promise<Flight | undefined> {
+    const departure = this.#aloft.get(keyOf(repository.upstream, digest))
+    if (departure === undefined) return 'none'
+    return departure.repositories.has(repository.name) ? departure.flight : 'unproved'
+  }
+
+  /**
+   * Joins the running flight or starts one. The caller has proved that the repository holds the digest,
+   * unless it starts the flight: then upstream's answer is the proof. `stated` is the size in bytes that a
+   * manifest gives, if we hold one.
+   */
+  join(
+    repository: Repository,
+    digest: Digest,
+    stated: number | undefined,
+    upstream: Upstream,
+  ): Promise<Flight | undefined> {
+    const key = keyOf(repository.upstream, digest)
+    const running = this.#aloft.get(key)
+    if (running !== undefined) {
+      running.repositories.add(repository.name)
+      return running.flight
+    }
+    const spoiled = this.#spoiled.get(key)
+    if (spoiled !== undefined) return Promise.reject(spoiled)
+
+    const controller = new AbortController()
+    const flight = this.#depart(repository, digest, stated, upstream, controller)
+    this.#aloft.set(key, { flight, repositories: new Set([repository.name]), controller })
+    this.#track(key, flight)
+    return flight
+  }
+
+  /** Resolves when no flight is aloft. */
+  async idle(): Promise<void> {
+    while (this.#landings.size > 0) await Promise.allSettled(this.#landings)
+  }
+
+  /** Stops every flight; their spools are removed. */
+  abort(reason: Error): void {
+    for (const { controller } of this.#aloft.values()) controller.abort(reason)
+  }
+
+  /** Forgets the flight once it has landed or failed; failures belong to those who joined. */
+  #track(key: string, flight: Promise<Flight | undefined>): void {
+    const landing = flight
+      .then((departed) => departed?.landed)
+      .catch((reason: unknown) => {
+        if (reason instanceof DigestMismatch) this.#spoiled.set(key, reason)
+      })
+      .finally(() => {
+        this.#aloft.delete(key)
+        this.#landings.delete(landing)
+      })
+    this.#landings.add(landing)
+  }
+
+  async #depart(
+    repository: Repository,
+    digest: Digest,
+    stated: number | undefined,
+    upstream: Upstream,
+    controller: AbortController,
+  ): Promise<Flight | undefined> {
+    const source = await upstream.getBlob(repository.name, digest, controller.signal)
+    if (source === undefined) return undefined
+    let reservation: Reservation | undefined
+    try {
+      const size = agreeOnSize(source.size, stated, digest)
+      reservation = await this.#deps.quota.reserve(size ?? RESERVE_STEP)
+      const spool = await this.#deps.store.createSpool(repository.upstream, digest, size)
+      return this.#fly({ repository, digest, source, size, spool, reservation, controller })
+    } catch (reason) {
+      controller.abort(reason)
+      reservation?.release()
+      throw reason
+    }
+  }
+
+  #fly(job: Job): Flight {
+    const { promise: verified, resolve, reject } = Promise.withResolvers<void>()
+    const landed = this.#land(job, resolve)
+    // Both may fail with nobody left to see it; followers learn it from their own pumps.
+    landed.catch(reject)
+    verified.catch(() => {})
+    return { size: job.size, open: () => job.spool.open(), verified, landed }
+  }
+
+  async #land(job: Job, onVerified: () => void): Promise<void> {
+    const { repository, digest, spool, reservation, controller } = job
+    const { store, catalog, locks, clock, log } = this.#deps
+    try {
+      await fill(job)
+      const file = await spool.finish()
+      onVerified()
+      await locks.run(digest, async () => {
+        await store.adopt(file)
+        await catalog.landed(repository, digest, file.size, clock.now())
+      })
+      log.debug({ ...about(repository), digest, bytes: file.size }, 'landed blob')
+    } catch (reason) {
+      controller.abort(reason)
+      await spool.discard(reason)
+      log.warn({ ...about(repository), digest, error: reason }, 'failed to land blob')
+      throw reason
+    } finally {
+      reservation.release()
+    }
+  }
+}
+
+interface Job {
+  readonly repository: Repository
+  readonly digest: Digest
+  readonly source: UpstreamBlob
+  readonly size: number | undefined
+  readonly spool: Spool
+  readonly reservation: Reservation
+  readonly controller: AbortController
+}
+
+async function fill({ source, size, spool, reservation }: Job): Promise<void> {
+  let received = 0
+  for await (const chunk of source.body) {
+    received += chunk.length
+    if (size === undefined) {
+      await reservation.cover(Math.ceil(received / RESERVE_STEP) * RESERVE_STEP)
+    }
+    await spool.write(chunk)
+  }
+}
+
+/** A registry that announces another length than the manifest states is not sending that blob. */
+function agreeOnSize(
+  told: number | undefined,
+  stated: number | undefined,
+  digest: Digest,
+): number | undefined {
+  if (told === undefined || stated === undefined || told === stated) return told ?? stated
+  const message = `upstream announces ${told} bytes for ${digest}, its manifest states ${stated}`
+  throw new UpstreamFailure('misbehaved', message)
+}
+
+function keyOf(upstream: UpstreamName, digest: Digest): string {
+  return `${upstream} ${digest}`
+}

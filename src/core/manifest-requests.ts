@@ -1,0 +1,157 @@
+import type { Digest } from '../oci/digest.ts'
+import { defaultPlatformChild } from '../oci/manifest.ts'
+import { isIndexType } from '../oci/media-types.ts'
+import type { Reference, Repository, Tag } from '../oci/reference.ts'
+import { RegistryError } from '../oci/registry-error.ts'
+import type { Wait } from './deadline.ts'
+import { LATE, waitFor, waitUntil } from './deadline.ts'
+import { mayServeStale } from './freshness.ts'
+import type { Manifests } from './manifests.ts'
+import type { Answer, ManifestAnswer } from './outcome.ts'
+import type { Catalog, Clock, ManifestBody } from './ports.ts'
+import { UpstreamFailure } from './ports.ts'
+import type { TagRequest } from './tag-checks.ts'
+import type { Resolution, Tags } from './tags.ts'
+import type { UpstreamEntry } from './upstream-entry.ts'
+
+export interface ManifestRequest {
+  readonly repository: Repository
+  readonly reference: Reference
+  /** HEAD: the descriptor is enough, and asking upstream for more would cost a pull. */
+  readonly need: 'descriptor' | 'manifest'
+  /** Clients from before multi-platform images are given the linux/amd64 child of an index. */
+  readonly acceptsIndex: boolean
+}
+
+interface Deps {
+  readonly catalog: Catalog
+  readonly manifests: Manifests
+  readonly tags: Tags
+  readonly clock: Clock
+}
+
+type Found = Answer & { readonly body: ManifestBody }
+
+/** Answers manifest requests, by tag and by digest. */
+export class ManifestRequests {
+  readonly #deps: Deps
+
+  constructor(deps: Deps) {
+    this.#deps = deps
+  }
+
+  async answer(
+    request: ManifestRequest,
+    entry: UpstreamEntry,
+    wait: Wait,
+  ): Promise<ManifestAnswer> {
+    const { repository, reference } = request
+    if (reference.kind === 'digest') {
+      return toAnswer(await this.#byDigest(repository, reference.digest, entry, wait))
+    }
+    return this.#byTag(request, reference.tag, entry, wait)
+  }
+
+  async #byDigest(
+    repository: Repository,
+    digest: Digest,
+    entry: UpstreamEntry,
+    wait: Wait,
+  ): Promise<Found> {
+    const { manifests, clock } = this.#deps
+    const held = await manifests.held(repository, digest)
+    if (held !== undefined) return { outcome: 'hit', body: held }
+    const { result, first } = manifests.fetch(repository, digest, entry.client)
+    const name = `${repository.upstream}/${repository.name}@${digest}`
+    const body = await waitFor(result, wait, clock, name)
+    if (body === undefined) throw unknown(name)
+    return { outcome: first ? 'miss' : 'joined', body }
+  }
+
+  async #byTag(
+    request: ManifestRequest,
+    tag: Tag,
+    entry: UpstreamEntry,
+    wait: Wait,
+  ): Promise<ManifestAnswer> {
+    const { repository, need, acceptsIndex } = request
+    const ask = { repository, tag, upstream: entry.client, policy: entry.tags }
+    const resolution = await this.#deps.tags.resolve(ask, need, wait)
+    if (resolution === undefined) throw unknown(`${repository.upstream}/${repository.name}:${tag}`)
+    const isForeign = !acceptsIndex && isIndexType(resolution.descriptor.mediaType)
+    if (need === 'descriptor' && !isForeign) return resolution
+    const found = await this.#loadTagged(ask, resolution, wait)
+    if (acceptsIndex || !isIndexType(found.body.descriptor.mediaType)) return toAnswer(found)
+    const child = defaultPlatformChild(found.body.bytes)
+    if (child === undefined) return toAnswer(found)
+    const { body } = await this.#byDigest(repository, child.digest, entry, wait)
+    return toAnswer({ ...found, body })
+  }
+
+  /** The manifest of a resolved tag; if upstream fails now, the one that the tag's row still names. */
+  async #loadTagged(ask: TagRequest, resolution: Resolution, wait: Wait): Promise<Found> {
+    const { manifests } = this.#deps
+    const { repository } = ask
+    if (resolution.body !== undefined) return { ...resolution, body: resolution.body }
+    const { digest } = resolution.descriptor
+    const held = await manifests.held(repository, digest)
+    if (held !== undefined) {
+      if (resolution.outcome === 'miss')
+        await manifests.moveTag(repository, digest, resolution.check)
+      return { ...resolution, body: held }
+    }
+    try {
+      return await this.#fetchTagged(ask, resolution, wait)
+    } catch (reason) {
+      const older = reason instanceof UpstreamFailure && (await this.#olderCopy(ask, reason))
+      if (older) return older
+      throw reason
+    }
+  }
+
+  async #fetchTagged(ask: TagRequest, resolution: Resolution, wait: Wait): Promise<Found> {
+    const { manifests, tags, clock } = this.#deps
+    const { digest } = resolution.descriptor
+    const { result, first } = manifests.fetch(
+      ask.repository,
+      digest,
+      ask.upstream,
+      resolution.check,
+    )
+    const until = Math.min(wait.until, resolution.patientUntil)
+    const body = await waitUntil(result, until, clock, wait.signal)
+    if (body === LATE) {
+      const older = await this.#olderCopy(
+        ask,
+        new UpstreamFailure('timeout', 'the new manifest is slow'),
+      )
+      if (older !== undefined) return older
+    }
+    const name = `${ask.repository.upstream}/${ask.repository.name}:${ask.tag}`
+    const fetched = body === LATE ? await waitFor(result, wait, clock, name) : body
+    if (fetched !== undefined) return { outcome: first ? 'miss' : 'joined', body: fetched }
+    // The tag moved between the HEAD and the GET, and its old manifest is gone: one GET by tag.
+    const again = await tags.reget(ask, wait)
+    if (again?.body === undefined) throw unknown(name)
+    return { ...again, body: again.body }
+  }
+
+  async #olderCopy(ask: TagRequest, failure: UpstreamFailure): Promise<Found | undefined> {
+    const { catalog, manifests, tags, clock } = this.#deps
+    const row = await catalog.resolve(ask.repository, ask.tag)
+    if (row === undefined) return undefined
+    if (!mayServeStale(failure.kind, row.checkedAt, ask.policy, clock.now())) return undefined
+    const body = await manifests.held(ask.repository, row.manifest.digest)
+    if (body === undefined) return undefined
+    const sighting = { descriptor: row.manifest, checkedAt: row.checkedAt }
+    return { ...tags.stale(ask, sighting, `upstream-${failure.kind}`), body }
+  }
+}
+
+function toAnswer({ body, ...answer }: Found): ManifestAnswer {
+  return { ...answer, descriptor: body.descriptor, bytes: body.bytes }
+}
+
+function unknown(name: string): RegistryError {
+  return new RegistryError('MANIFEST_UNKNOWN', `${name} does not exist: its registry says so`)
+}

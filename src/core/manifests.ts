@@ -1,0 +1,140 @@
+import { LRUCache } from 'lru-cache'
+import type { Descriptor } from '../oci/descriptor.ts'
+import type { Digest } from '../oci/digest.ts'
+import { matchesDigest } from '../oci/digest.ts'
+import { readManifest } from '../oci/manifest.ts'
+import type { Repository } from '../oci/reference.ts'
+import { Coalescer } from './coalescer.ts'
+import type { KeyedLock } from './keyed-lock.ts'
+import type { Log } from './log.ts'
+import { about } from './log.ts'
+import type { BlobStore, Catalog, Clock, ManifestBody, TagCheck, Upstream } from './ports.ts'
+import type { Quota } from './quota.ts'
+import { readAll } from './read-all.ts'
+
+/** Bytes of manifests kept in memory: a few thousand of the usual size. */
+const MEMORY_BYTES = 64 * 1024 * 1024
+/** Never kept: an upstream's task for its whole life is bounded by this, whoever is still waiting. */
+const FETCH_TIMEOUT_MS = 60_000
+
+export interface ManifestsDeps {
+  readonly store: BlobStore
+  readonly catalog: Catalog
+  readonly quota: Quota
+  readonly locks: KeyedLock<Digest>
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** Manifests by digest: from memory, from disk, or fetched once and landed with everything they name. */
+export class Manifests {
+  readonly #deps: ManifestsDeps
+  readonly #memory: LRUCache<string, ManifestBody>
+  readonly #fetches = new Coalescer<ManifestBody | undefined>()
+
+  constructor(deps: ManifestsDeps) {
+    this.#deps = deps
+    this.#memory = new LRUCache({
+      maxSize: MEMORY_BYTES,
+      sizeCalculation: ({ bytes }, key) => bytes.length + key.length + 200,
+    })
+  }
+
+  /** What we hold for this repository, without asking upstream. */
+  async held(repository: Repository, digest: Digest): Promise<ManifestBody | undefined> {
+    const key = keyOf(repository, digest)
+    const remembered = this.#memory.get(key)
+    if (remembered !== undefined) {
+      this.#deps.catalog.touch(digest, this.#deps.clock.now())
+      return remembered
+    }
+    const descriptor = await this.#deps.catalog.manifest(repository, digest)
+    const body = descriptor && (await this.#read(descriptor))
+    if (body !== undefined) {
+      this.#memory.set(key, body)
+      this.#deps.catalog.touch(digest, this.#deps.clock.now())
+    }
+    return body
+  }
+
+  /** Asks upstream by digest, once for everyone who waits. `undefined`: upstream has no such manifest. */
+  fetch(
+    repository: Repository,
+    digest: Digest,
+    upstream: Upstream,
+    tag?: TagCheck,
+  ): { readonly result: Promise<ManifestBody | undefined>; readonly first: boolean } {
+    // A fetch that also moves a tag is not the same task as one that does not.
+    return this.#fetches.run(`${keyOf(repository, digest)} ${tag?.tag ?? ''}`, async () => {
+      const signal = AbortSignal.timeout(FETCH_TIMEOUT_MS)
+      const body = await upstream.getManifest(repository.name, { kind: 'digest', digest }, signal)
+      if (body !== undefined) await this.land(repository, body, tag)
+      return body
+    })
+  }
+
+  /**
+   * Stores the bytes, then records the manifest, its children and the tag in one transaction. Where the
+   * disk refuses, the client is still answered: a manifest is small enough to be held in memory.
+   */
+  async land(repository: Repository, body: ManifestBody, tag?: TagCheck): Promise<void> {
+    const { descriptor, bytes } = body
+    const { children } = readManifest(bytes, descriptor.mediaType)
+    try {
+      await this.#store(repository, body)
+      await this.#deps.catalog.record(repository, descriptor, children, tag)
+      this.#memory.set(keyOf(repository, descriptor.digest), body)
+    } catch (reason) {
+      // The bytes are verified and in our hands; only keeping them has failed.
+      this.#deps.log.error(
+        { ...about(repository), digest: descriptor.digest, error: reason },
+        'failed to store manifest',
+      )
+    }
+  }
+
+  /** Moves a tag to a manifest that we hold already. `false`: it is no longer held after all. */
+  async moveTag(repository: Repository, digest: Digest, tag: TagCheck): Promise<boolean> {
+    const body = await this.held(repository, digest)
+    if (body === undefined) return false
+    const { children } = readManifest(body.bytes, body.descriptor.mediaType)
+    await this.#deps.catalog.record(repository, body.descriptor, children, tag)
+    return true
+  }
+
+  async #read(descriptor: Descriptor): Promise<ManifestBody | undefined> {
+    const { store, log } = this.#deps
+    const blob = await store.open(descriptor.digest, descriptor.size)
+    if (blob === undefined) return undefined
+    const bytes = await readAll(blob, descriptor.size)
+    // A damaged file is a miss: it is fetched again over the top.
+    if (matchesDigest(bytes, descriptor.digest)) return { descriptor, bytes }
+    log.error({ digest: descriptor.digest }, 'found a damaged manifest on disk')
+    return undefined
+  }
+
+  async #store(repository: Repository, { descriptor, bytes }: ManifestBody): Promise<void> {
+    const { store, catalog, quota, locks, clock } = this.#deps
+    const reservation = await quota.reserve(bytes.length)
+    try {
+      const spool = await store.createSpool(repository.upstream, descriptor.digest, bytes.length)
+      try {
+        await spool.write(bytes)
+        const file = await spool.finish()
+        await locks.run(descriptor.digest, async () => {
+          await store.adopt(file)
+          await catalog.landed(repository, descriptor.digest, file.size, clock.now())
+        })
+      } catch (reason) {
+        await spool.discard(reason)
+        throw reason
+      }
+    } finally {
+      reservation.release()
+    }
+  }
+}
+
+function keyOf(repository: Repository, digest: Digest): string {
+  return `${repository.upstream}/${repository.name}@${digest}`
+}

@@ -1,0 +1,173 @@
+import { LRUCache } from 'lru-cache'
+import type { Descriptor } from '../oci/descriptor.ts'
+import type { Repository, Tag } from '../oci/reference.ts'
+import { Coalescer } from './coalescer.ts'
+import type { TagPolicy } from './freshness.ts'
+import type { Log } from './log.ts'
+import { about } from './log.ts'
+import type { Manifests } from './manifests.ts'
+import type { Catalog, Clock, ManifestBody, Upstream } from './ports.ts'
+import { UpstreamFailure } from './ports.ts'
+
+/** How long "no such tag" is believed. Short, because a tag may be pushed a moment later. */
+const ABSENT_FOR_MS = 10_000
+/** After a failed check nobody asks again for this long, if there is a copy to serve. */
+const FAILED_FOR_MS = 5_000
+const REMEMBERED = 10_000
+/** A bound on upstream's time whoever is still waiting. */
+const CHECK_TIMEOUT_MS = 60_000
+
+export interface TagRequest {
+  readonly repository: Repository
+  readonly tag: Tag
+  readonly upstream: Upstream
+  readonly policy: TagPolicy
+}
+
+/** A digest that upstream named for a tag, at a time (ms since the epoch). */
+export interface Sighting {
+  readonly descriptor: Descriptor
+  readonly checkedAt: number
+  /** The manifest itself, if finding out brought it along. */
+  readonly body?: ManifestBody
+}
+
+export interface Check {
+  readonly startedAt: number
+  readonly result: Promise<Sighting | undefined>
+  /** Whether it was started for this caller. */
+  readonly first: boolean
+}
+
+export interface TagDeps {
+  readonly catalog: Catalog
+  readonly manifests: Manifests
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** Asks upstream about tags, one question at a time per tag, and remembers the answers in memory. */
+export class TagChecks {
+  readonly #deps: TagDeps
+  /** May be newer than the catalog's rows: a row moves only when its manifest has landed. */
+  readonly #sightings: LRUCache<string, Sighting>
+  readonly #absent: LRUCache<string, true>
+  readonly #failed: LRUCache<string, UpstreamFailure>
+  readonly #checks = new Map<string, Check>()
+  readonly #gets = new Coalescer<Sighting | undefined>()
+
+  constructor(deps: TagDeps) {
+    this.#deps = deps
+    const perf = deps.clock
+    this.#sightings = new LRUCache({ max: REMEMBERED })
+    this.#absent = new LRUCache({ max: REMEMBERED, ttl: ABSENT_FOR_MS, ttlResolution: 0, perf })
+    this.#failed = new LRUCache({ max: REMEMBERED, ttl: FAILED_FOR_MS, ttlResolution: 0, perf })
+  }
+
+  /** The newest answer that we have, without asking. */
+  async known({ repository, tag }: TagRequest): Promise<Sighting | undefined> {
+    const row = await this.#deps.catalog.resolve(repository, tag)
+    const sighting = this.#sightings.get(nameOf(repository, tag))
+    if (row === undefined) return sighting
+    const isNewer = sighting !== undefined && sighting.checkedAt > row.checkedAt
+    return isNewer ? sighting : { descriptor: row.manifest, checkedAt: row.checkedAt }
+  }
+
+  isAbsent({ repository, tag }: TagRequest): boolean {
+    return this.#absent.has(nameOf(repository, tag))
+  }
+
+  /** The last check's failure, while it is too recent to try again. */
+  recentFailure({ repository, tag }: TagRequest): UpstreamFailure | undefined {
+    return this.#failed.get(nameOf(repository, tag))
+  }
+
+  forget({ repository, tag }: TagRequest): void {
+    this.#sightings.delete(nameOf(repository, tag))
+  }
+
+  /** What upstream's HEAD says now; `undefined` is "no such tag". Free of charge where a GET is counted. */
+  head(ask: TagRequest): Check {
+    const key = nameOf(ask.repository, ask.tag)
+    const running = this.#checks.get(key)
+    if (running !== undefined) return { ...running, first: false }
+    const startedAt = this.#deps.clock.now()
+    const result = this.#head(ask, key, startedAt).finally(() => this.#checks.delete(key))
+    // Whoever waited may have left; the failure is remembered.
+    result.catch(() => {})
+    const check = { startedAt, result, first: true }
+    this.#checks.set(key, check)
+    return check
+  }
+
+  /** The manifest by tag: one request for a cold tag, or when upstream no longer has the digest it named. */
+  get(ask: TagRequest): Check {
+    const key = nameOf(ask.repository, ask.tag)
+    const startedAt = this.#deps.clock.now()
+    return { startedAt, ...this.#gets.run(key, () => this.#get(ask, key, startedAt)) }
+  }
+
+  async #get(
+    { repository, tag, upstream }: TagRequest,
+    key: string,
+    checkedAt: number,
+  ): Promise<Sighting | undefined> {
+    const signal = AbortSignal.timeout(CHECK_TIMEOUT_MS)
+    const body = await upstream.getManifest(repository.name, { kind: 'tag', tag }, signal)
+    if (body === undefined) {
+      this.#absent.set(key, true)
+      return undefined
+    }
+    await this.#deps.manifests.land(repository, body, { tag, checkedAt })
+    return this.#remember(key, { descriptor: body.descriptor, checkedAt, body })
+  }
+
+  async #head(
+    { repository, tag, upstream }: TagRequest,
+    key: string,
+    checkedAt: number,
+  ): Promise<Sighting | undefined> {
+    const { catalog, manifests, log } = this.#deps
+    try {
+      const signal = AbortSignal.timeout(CHECK_TIMEOUT_MS)
+      const head = await upstream.headManifest(repository.name, { kind: 'tag', tag }, signal)
+      if (head === undefined) {
+        this.#absent.set(key, true)
+        return undefined
+      }
+      const { descriptor, bytes } = head
+      await catalog.confirm(repository, { tag, checkedAt }, descriptor.digest)
+      if (bytes === undefined) return this.#remember(key, { descriptor, checkedAt })
+      const body = { descriptor, bytes }
+      await manifests.land(repository, body, { tag, checkedAt })
+      return this.#remember(key, { descriptor, checkedAt, body })
+    } catch (reason) {
+      if (reason instanceof UpstreamFailure) {
+        this.#failed.set(key, reason)
+        // Refused credentials want a person; the rest mends itself.
+        const level = reason.kind === 'denied' ? 'error' : 'warn'
+        log[level](
+          { ...about(repository), tag, kind: reason.kind, error: reason },
+          'failed to check tag',
+        )
+      }
+      throw reason
+    }
+  }
+
+  /** The body is for those who wait now; keeping it is the manifests' business. */
+  #remember(key: string, sighting: Sighting): Sighting {
+    const { descriptor, checkedAt } = sighting
+    const earlier = this.#sightings.get(key)
+    const isNewer = earlier === undefined || earlier.checkedAt <= checkedAt
+    if (isNewer) this.#sightings.set(key, { descriptor, checkedAt })
+    this.#absent.delete(key)
+    this.#failed.delete(key)
+    return sighting
+  }
+}
+
+/** `docker.io/library/alpine:3`: how people write it, so also what messages say. */
+export function nameOf(repository: Repository, tag: Tag): string {
+  return `${repository.upstream}/${repository.name}:${tag}`
+}

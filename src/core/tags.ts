@@ -1,0 +1,164 @@
+import type { Descriptor } from '../oci/descriptor.ts'
+import type { Wait } from './deadline.ts'
+import { LATE, waitFor, waitUntil } from './deadline.ts'
+import type { Freshness } from './freshness.ts'
+import { ageOf, judge, mayServeStale } from './freshness.ts'
+import { about } from './log.ts'
+import type { Answer } from './outcome.ts'
+import type { ManifestBody, TagCheck } from './ports.ts'
+import { UpstreamFailure } from './ports.ts'
+import type { Sighting, TagDeps, TagRequest } from './tag-checks.ts'
+import { nameOf, TagChecks } from './tag-checks.ts'
+
+/** What a tag points at, and how we know. */
+export interface Resolution extends Answer {
+  readonly descriptor: Descriptor
+  /** When upstream said so. */
+  readonly check: TagCheck
+  /** The manifest itself, if finding out brought it along. */
+  readonly body?: ManifestBody
+  /** Milliseconds since the epoch: from then on an older copy is better than waiting. */
+  readonly patientUntil: number
+}
+
+/** Turns tags into digests, asking upstream as rarely as the policy allows. */
+export class Tags {
+  readonly #deps: TagDeps
+  readonly #checks: TagChecks
+
+  constructor(deps: TagDeps) {
+    this.#deps = deps
+    this.#checks = new TagChecks(deps)
+  }
+
+  /**
+   * `need` says whether the caller wants the manifest itself: a cold tag then costs one GET instead of a
+   * HEAD and a GET. `undefined`: upstream has no such tag.
+   */
+  async resolve(
+    ask: TagRequest,
+    need: 'descriptor' | 'manifest',
+    wait: Wait,
+  ): Promise<Resolution | undefined> {
+    const known = await this.#checks.known(ask)
+    if (known === undefined) return this.#resolveCold(ask, need, wait)
+    switch (this.#judge(ask, known)) {
+      case 'fresh':
+        return toResolution(ask, known, { outcome: 'hit' })
+      case 'usable':
+        this.#checkInBackground(ask)
+        return this.stale(ask, known, 'revalidating')
+      case 'expired':
+        return this.#revalidate(ask, known, wait)
+    }
+  }
+
+  /** For when upstream no longer has the digest that it named a moment ago: asks by tag, once. */
+  async reget(ask: TagRequest, wait: Wait): Promise<Resolution | undefined> {
+    const { result, first } = this.#checks.get(ask)
+    const found = await waitFor(result, wait, this.#deps.clock, nameOf(ask.repository, ask.tag))
+    return found && toResolution(ask, found, { outcome: first ? 'miss' : 'joined' })
+  }
+
+  /** An answer from what is here, with the reason why it is not confirmed. */
+  stale(ask: TagRequest, known: Sighting, detail: string): Resolution {
+    const age = ageOf(known.checkedAt, this.#deps.clock.now())
+    const name = nameOf(ask.repository, ask.tag)
+    const warning = `${name} comes from the cache, last confirmed ${Math.round(age / 1000)} s ago (${detail})`
+    return toResolution(ask, known, { outcome: 'stale', detail, age, warning })
+  }
+
+  #judge({ repository, tag, policy }: TagRequest, known: Sighting): Freshness {
+    const isImmutable = policy.isImmutable(repository.name, tag)
+    return judge(known.checkedAt, policy, isImmutable, this.#deps.clock.now())
+  }
+
+  async #resolveCold(
+    ask: TagRequest,
+    need: 'descriptor' | 'manifest',
+    wait: Wait,
+  ): Promise<Resolution | undefined> {
+    if (this.#checks.isAbsent(ask)) return undefined
+    if (need === 'manifest') return this.reget(ask, wait)
+    const { result, first } = this.#checks.head(ask)
+    const found = await waitFor(result, wait, this.#deps.clock, nameOf(ask.repository, ask.tag))
+    return found && toResolution(ask, found, { outcome: first ? 'miss' : 'joined' })
+  }
+
+  async #revalidate(ask: TagRequest, known: Sighting, wait: Wait): Promise<Resolution | undefined> {
+    const recent = this.#checks.recentFailure(ask)
+    if (recent !== undefined) return this.#afterFailure(ask, known, recent)
+    const { clock } = this.#deps
+    const { startedAt, result } = this.#checks.head(ask)
+    const patientUntil = startedAt + ask.policy.patience
+    try {
+      let found = await waitUntil(result, patientUntil, clock, wait.signal)
+      if (found === LATE) {
+        // An upstream that is slow is no reason to wait, as long as the copy may still be used.
+        if (mayServeStale('timeout', known.checkedAt, ask.policy, clock.now())) {
+          return this.stale(ask, known, 'upstream-slow')
+        }
+        found = await waitFor(result, wait, clock, nameOf(ask.repository, ask.tag))
+      }
+      if (found === undefined) return await this.#afterGone(ask, known)
+      const isSame = found.descriptor.digest === known.descriptor.digest
+      return toResolution(ask, found, { outcome: isSame ? 'revalidated' : 'miss' }, patientUntil)
+    } catch (reason) {
+      if (reason instanceof UpstreamFailure) return this.#afterFailure(ask, known, reason)
+      throw reason
+    }
+  }
+
+  /** Nobody waits for it: what it finds is served to the next request. */
+  #checkInBackground(ask: TagRequest): void {
+    if (this.#checks.recentFailure(ask) !== undefined) return
+    const { repository, tag, upstream } = ask
+    const { manifests, log } = this.#deps
+    const check = async () => {
+      const found = await this.#checks.head(ask).result
+      if (found === undefined || found.body !== undefined) return
+      const { digest } = found.descriptor
+      const moved = { tag, checkedAt: found.checkedAt }
+      if (await manifests.moveTag(repository, digest, moved)) return
+      await manifests.fetch(repository, digest, upstream, moved).result
+    }
+    check().catch((reason: unknown) => {
+      // The copy has been served; the next request finds the failure in the memory of checks.
+      log.debug({ ...about(repository), tag, error: reason }, 'failed to check tag in background')
+    })
+  }
+
+  #afterFailure(ask: TagRequest, known: Sighting, failure: UpstreamFailure): Resolution {
+    const now = this.#deps.clock.now()
+    const isKept = failure.kind === 'denied' && ask.policy.onGone === 'keep'
+    if (!isKept && !mayServeStale(failure.kind, known.checkedAt, ask.policy, now)) throw failure
+    return this.stale(ask, known, `upstream-${failure.kind}`)
+  }
+
+  async #afterGone(ask: TagRequest, known: Sighting): Promise<Resolution | undefined> {
+    const { repository, tag, policy } = ask
+    const { catalog, log } = this.#deps
+    if (policy.onGone === 'keep') {
+      log.info({ ...about(repository), tag }, 'kept tag that upstream dropped')
+      return this.stale(ask, known, 'upstream-gone')
+    }
+    log.info(
+      { ...about(repository), tag, digest: known.descriptor.digest },
+      'dropped tag that upstream dropped',
+    )
+    this.#checks.forget(ask)
+    await catalog.dropTag(repository, tag)
+    return undefined
+  }
+}
+
+function toResolution(
+  ask: TagRequest,
+  found: Sighting,
+  answer: Answer,
+  patientUntil = Infinity,
+): Resolution {
+  const { descriptor, checkedAt, body } = found
+  const check = { tag: ask.tag, checkedAt }
+  return { ...answer, descriptor, check, patientUntil, ...(body && { body }) }
+}

@@ -1,0 +1,100 @@
+import { LRUCache } from 'lru-cache'
+import type { Catalog, TagCheck, TagRecord } from '../core/ports.ts'
+import type { Descriptor } from '../oci/descriptor.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { Repository, Tag } from '../oci/reference.ts'
+
+/** Bytes of tag rows kept in memory: some tens of thousands. */
+const MEMORY_BYTES = 16 * 1024 * 1024
+/** An estimate of what a row costs besides its strings. */
+const ROW_OVERHEAD = 300
+
+/**
+ * Remembers the tag rows of a catalog, so that a pull by tag that is a hit needs no query. It is the
+ * only way in for writers, and forgets what they touch; whether a caller may see a row is decided before.
+ */
+export class CachedCatalog implements Catalog {
+  readonly #inner: Catalog
+  readonly #tags: LRUCache<string, TagRecord>
+
+  constructor(inner: Catalog) {
+    this.#inner = inner
+    this.#tags = new LRUCache({
+      maxSize: MEMORY_BYTES,
+      sizeCalculation: (_, key) => 2 * key.length + ROW_OVERHEAD,
+    })
+  }
+
+  async resolve(repository: Repository, tag: Tag): Promise<TagRecord | undefined> {
+    const key = keyOf(repository, tag)
+    const known = this.#tags.get(key)
+    if (known !== undefined) return known
+    const record = await this.#inner.resolve(repository, tag)
+    if (record !== undefined) this.#tags.set(key, record)
+    return record
+  }
+
+  async record(
+    repository: Repository,
+    manifest: Descriptor,
+    children: readonly Descriptor[],
+    tag?: TagCheck,
+  ): Promise<void> {
+    await this.#inner.record(repository, manifest, children, tag)
+    if (tag !== undefined) this.#tags.delete(keyOf(repository, tag.tag))
+  }
+
+  async confirm(repository: Repository, check: TagCheck, digest: Digest): Promise<void> {
+    await this.#inner.confirm(repository, check, digest)
+    this.#tags.delete(keyOf(repository, check.tag))
+  }
+
+  async dropTag(repository: Repository, tag: Tag): Promise<void> {
+    await this.#inner.dropTag(repository, tag)
+    this.#tags.delete(keyOf(repository, tag))
+  }
+
+  manifest(repository: Repository, digest: Digest) {
+    return this.#inner.manifest(repository, digest)
+  }
+
+  landed(repository: Repository, digest: Digest, size: number, at: number) {
+    return this.#inner.landed(repository, digest, size, at)
+  }
+
+  link(repository: Repository, digest: Digest) {
+    return this.#inner.link(repository, digest)
+  }
+
+  holding(repository: Repository, digest: Digest) {
+    return this.#inner.holding(repository, digest)
+  }
+
+  touch(digest: Digest, at: number) {
+    this.#inner.touch(digest, at)
+  }
+
+  evictionOrder() {
+    return this.#inner.evictionOrder()
+  }
+
+  entomb(digest: Digest) {
+    return this.#inner.entomb(digest)
+  }
+
+  forget(digest: Digest) {
+    return this.#inner.forget(digest)
+  }
+
+  tombstones() {
+    return this.#inner.tombstones()
+  }
+
+  totals() {
+    return this.#inner.totals()
+  }
+}
+
+function keyOf(repository: Repository, tag: Tag): string {
+  return `${repository.upstream}/${repository.name}:${tag}`
+}

@@ -1,0 +1,205 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Catalog } from '../../src/core/ports.ts'
+import type { Descriptor } from '../../src/oci/descriptor.ts'
+import { digestOf } from '../../src/oci/digest.ts'
+import { OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-types.ts'
+import type { Repository, RepositoryName, Tag, UpstreamName } from '../../src/oci/reference.ts'
+
+export interface CatalogUnderTest {
+  readonly catalog: Catalog
+  /** The same data, opened again by a new process. */
+  reopen(): Promise<Catalog>
+  dispose(): Promise<void>
+}
+
+const repositoryOf = (upstream: string, name: string): Repository => ({
+  upstream: upstream as UpstreamName,
+  name: name as RepositoryName,
+})
+const HUB = repositoryOf('docker.io', 'library/alpine')
+const OTHER = repositoryOf('docker.io', 'library/busybox')
+const QUAY = repositoryOf('quay.io', 'library/alpine')
+const TAG = 'latest' as Tag
+
+const described = (text: string, mediaType = OCI_MANIFEST): Descriptor => ({
+  mediaType,
+  digest: digestOf(new TextEncoder().encode(text)),
+  size: text.length,
+})
+const MANIFEST = described('a manifest')
+const NEWER = described('a newer manifest')
+const LAYER = described('a layer', 'application/vnd.oci.image.layer.v1.tar')
+
+/** The contract of Catalog. New cases go here, not into one catalog's file. */
+export function catalogConformance(name: string, create: () => Promise<CatalogUnderTest>): void {
+  describe(`${name} as a catalog`, () => {
+    let subject: CatalogUnderTest
+    let catalog: Catalog
+    beforeEach(async () => {
+      subject = await create()
+      catalog = subject.catalog
+    })
+    afterEach(() => subject.dispose())
+
+    describe('tags', () => {
+      it('are found with their manifest, in their own repository only', async () => {
+        await catalog.record(HUB, MANIFEST, [LAYER], { tag: TAG, checkedAt: 1000 })
+        expect(await catalog.resolve(HUB, TAG)).toEqual({
+          tag: TAG,
+          manifest: MANIFEST,
+          checkedAt: 1000,
+        })
+        expect(await catalog.resolve(HUB, 'LATEST' as Tag)).toBeUndefined()
+        expect(await catalog.resolve(OTHER, TAG)).toBeUndefined()
+        expect(await catalog.resolve(QUAY, TAG)).toBeUndefined()
+      })
+
+      it('move to a newer manifest, and not back to an older check', async () => {
+        await catalog.record(HUB, MANIFEST, [], { tag: TAG, checkedAt: 1000 })
+        await catalog.record(HUB, NEWER, [], { tag: TAG, checkedAt: 2000 })
+        expect((await catalog.resolve(HUB, TAG))?.manifest).toEqual(NEWER)
+        await catalog.record(HUB, MANIFEST, [], { tag: TAG, checkedAt: 1500 })
+        expect(await catalog.resolve(HUB, TAG)).toEqual({
+          tag: TAG,
+          manifest: NEWER,
+          checkedAt: 2000,
+        })
+      })
+
+      it('are confirmed by a newer check of the same digest only', async () => {
+        await catalog.record(HUB, MANIFEST, [], { tag: TAG, checkedAt: 1000 })
+        await catalog.confirm(HUB, { tag: TAG, checkedAt: 3000 }, MANIFEST.digest)
+        await catalog.confirm(HUB, { tag: TAG, checkedAt: 2000 }, MANIFEST.digest)
+        await catalog.confirm(HUB, { tag: TAG, checkedAt: 4000 }, NEWER.digest)
+        await catalog.confirm(OTHER, { tag: TAG, checkedAt: 5000 }, MANIFEST.digest)
+        expect((await catalog.resolve(HUB, TAG))?.checkedAt).toBe(3000)
+      })
+
+      it('can be dropped, while their manifest stays', async () => {
+        await catalog.record(HUB, MANIFEST, [], { tag: TAG, checkedAt: 1000 })
+        await catalog.dropTag(HUB, TAG)
+        expect(await catalog.resolve(HUB, TAG)).toBeUndefined()
+        expect(await catalog.manifest(HUB, MANIFEST.digest)).toEqual(MANIFEST)
+      })
+
+      it('survive a restart', async () => {
+        await catalog.record(HUB, MANIFEST, [LAYER], { tag: TAG, checkedAt: 1000 })
+        const reopened = await subject.reopen()
+        expect((await reopened.resolve(HUB, TAG))?.manifest).toEqual(MANIFEST)
+      })
+    })
+
+    it('keeps the media type of a manifest per repository', async () => {
+      const asIndex = { ...MANIFEST, mediaType: OCI_INDEX }
+      await catalog.record(HUB, MANIFEST, [])
+      await catalog.record(QUAY, asIndex, [])
+      expect(await catalog.manifest(HUB, MANIFEST.digest)).toEqual(MANIFEST)
+      expect(await catalog.manifest(QUAY, MANIFEST.digest)).toEqual(asIndex)
+      expect(await catalog.manifest(OTHER, MANIFEST.digest)).toBeUndefined()
+    })
+
+    describe('permission', () => {
+      it('is proved where the bytes were downloaded, and nowhere else', async () => {
+        await catalog.landed(HUB, LAYER.digest, LAYER.size, 1)
+        expect(await catalog.holding(HUB, LAYER.digest)).toEqual({
+          standing: 'proved',
+          storedSize: LAYER.size,
+          statedSize: undefined,
+        })
+        for (const repository of [OTHER, QUAY]) {
+          expect(await catalog.holding(repository, LAYER.digest)).toEqual({
+            standing: undefined,
+            storedSize: LAYER.size,
+            statedSize: undefined,
+          })
+        }
+      })
+
+      it('is proved by upstream for one repository', async () => {
+        await catalog.landed(HUB, LAYER.digest, LAYER.size, 1)
+        await catalog.link(OTHER, LAYER.digest)
+        expect((await catalog.holding(OTHER, LAYER.digest)).standing).toBe('proved')
+        expect((await catalog.holding(QUAY, LAYER.digest)).standing).toBeUndefined()
+      })
+
+      it('is named by a manifest only where the bytes came from the same upstream', async () => {
+        await catalog.record(OTHER, MANIFEST, [LAYER])
+        await catalog.record(QUAY, MANIFEST, [LAYER])
+        expect((await catalog.holding(OTHER, LAYER.digest)).standing).toBeUndefined()
+        await catalog.landed(HUB, LAYER.digest, LAYER.size, 1)
+        expect((await catalog.holding(OTHER, LAYER.digest)).standing).toBe('named')
+        expect((await catalog.holding(QUAY, LAYER.digest)).standing).toBeUndefined()
+      })
+
+      it('is not made by a proof that brought no bytes', async () => {
+        await catalog.record(OTHER, MANIFEST, [LAYER])
+        await catalog.link(HUB, LAYER.digest)
+        expect((await catalog.holding(OTHER, LAYER.digest)).standing).toBeUndefined()
+      })
+
+      it('outlives the bytes', async () => {
+        await catalog.landed(HUB, LAYER.digest, LAYER.size, 1)
+        await catalog.forget(LAYER.digest)
+        expect(await catalog.holding(HUB, LAYER.digest)).toEqual({
+          standing: 'proved',
+          storedSize: undefined,
+          statedSize: undefined,
+        })
+      })
+    })
+
+    it('knows the size that a manifest of the repository states', async () => {
+      await catalog.record(HUB, MANIFEST, [LAYER])
+      expect((await catalog.holding(HUB, LAYER.digest)).statedSize).toBe(LAYER.size)
+      expect((await catalog.holding(OTHER, LAYER.digest)).statedSize).toBeUndefined()
+    })
+
+    describe('stored blobs', () => {
+      const blobs = ['one', 'two', 'three'].map((text) => described(text))
+
+      beforeEach(async () => {
+        for (const [at, { digest, size }] of blobs.entries())
+          await catalog.landed(HUB, digest, size, at)
+      })
+
+      it('are counted once, however often they land', async () => {
+        const total = { bytes: 11, blobs: 3 }
+        expect(await catalog.totals()).toEqual(total)
+        for (const { digest, size } of blobs) await catalog.landed(QUAY, digest, size, 9)
+        expect(await catalog.totals()).toEqual(total)
+        expect(await (await subject.reopen()).totals()).toEqual(total)
+      })
+
+      it('go in the order of their last use', async () => {
+        const [one, two, three] = blobs.map(({ digest }) => digest)
+        if (one !== undefined) catalog.touch(one, 100)
+        const order = await Array.fromAsync(catalog.evictionOrder(), ({ digest }) => digest)
+        expect(order).toEqual([two, three, one])
+      })
+
+      it('are out of reach as soon as they are entombed, and counted until they are forgotten', async () => {
+        const [first] = blobs
+        if (first === undefined) throw new Error('the test has no blobs')
+        await catalog.entomb(first.digest)
+        expect((await catalog.holding(HUB, first.digest)).storedSize).toBeUndefined()
+        expect(await catalog.tombstones()).toEqual([first.digest])
+        const order = await Array.fromAsync(catalog.evictionOrder(), ({ digest }) => digest)
+        expect(order).not.toContain(first.digest)
+        expect((await catalog.totals()).blobs).toBe(3)
+        await catalog.forget(first.digest)
+        await catalog.forget(first.digest)
+        expect(await catalog.tombstones()).toEqual([])
+        expect(await catalog.totals()).toEqual({ bytes: 8, blobs: 2 })
+      })
+
+      it('come back from the grave when they land again', async () => {
+        const [first] = blobs
+        if (first === undefined) throw new Error('the test has no blobs')
+        await catalog.entomb(first.digest)
+        await catalog.landed(HUB, first.digest, first.size, 5)
+        expect(await catalog.tombstones()).toEqual([])
+        expect((await catalog.holding(HUB, first.digest)).storedSize).toBe(first.size)
+      })
+    })
+  })
+}
