@@ -1,0 +1,58 @@
+import type { Answer } from '../core/outcome.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { UpstreamName } from '../oci/reference.ts'
+
+export type HeaderFields = Record<string, string>
+
+const CACHE_NAME = 'oci-mirror'
+
+/** The header fields that every registry answer has. */
+export function commonHeaders({
+  id,
+  varies,
+}: {
+  readonly id: string
+  readonly varies: boolean
+}): HeaderFields {
+  const fields: HeaderFields = {
+    'docker-distribution-api-version': 'registry/2.0',
+    'x-request-id': id,
+  }
+  if (varies) fields['vary'] = 'OCI-Namespace, OCI-Ref-Name'
+  return fields
+}
+
+export function contentHeaders(
+  digest: Digest,
+  upstream: UpstreamName,
+  answer: Answer,
+): HeaderFields {
+  const fields: HeaderFields = {
+    'docker-content-digest': digest,
+    etag: `"${digest}"`,
+    'cache-status': cacheStatus(answer),
+    'oci-namespace': upstream,
+  }
+  if (answer.age !== undefined) fields['age'] = String(Math.round(answer.age / 1000))
+  if (answer.warning !== undefined)
+    fields['warning'] = `299 - "${answer.warning.replaceAll(/["\\]/g, "'")}"`
+  return fields
+}
+
+/** RFC 9211: how the cache answered, in the terms of that specification. */
+function cacheStatus({ outcome, detail }: Answer): string {
+  const parameters = {
+    hit: 'hit',
+    joined: 'fwd=miss; collapsed',
+    miss: 'fwd=miss; stored',
+    revalidated: 'hit; detail=revalidated',
+    stale: 'fwd=stale',
+  }[outcome]
+  const because = detail === undefined ? '' : `; detail=${detail}`
+  return `${CACHE_NAME}; ${parameters}${because}`
+}
+
+/** Whether `If-None-Match` or `If-Range` names this very digest. A weak tag is no promise about bytes. */
+export function namesDigest(header: string | undefined, digest: Digest): boolean {
+  return header !== undefined && header.split(',').some((tag) => tag.trim() === `"${digest}"`)
+}

@@ -1,0 +1,153 @@
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import type { Mirror } from '../core/mirror.ts'
+import type { BlobAnswer } from '../core/outcome.ts'
+import type { ByteRange } from '../oci/byte-range.ts'
+import { WHOLE } from '../oci/byte-range.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { Repository } from '../oci/reference.ts'
+import type { HeaderFields } from './answer-headers.ts'
+import { commonHeaders, contentHeaders, namesDigest } from './answer-headers.ts'
+import type { Exchange } from './exchange.ts'
+import { multipartBody } from './multipart.ts'
+import { isRanged, parseRange } from './range-header.ts'
+
+const ANONYMOUS = { kind: 'anonymous' } as const
+/** A blob's media type is its manifest's business, not the blob's. */
+const BLOB_TYPE = 'application/octet-stream'
+
+/** HEAD `<name>/blobs/<digest>`. */
+export async function answerBlobHead(
+  mirror: Mirror,
+  exchange: Exchange,
+  repository: Repository,
+  digest: Digest,
+): Promise<Response> {
+  const facts = await mirror.blobFacts(
+    { repository, digest, needsSize: true },
+    ANONYMOUS,
+    exchange.signal,
+  )
+  note(exchange, facts)
+  const headers = blobHeaders(exchange, repository, digest, facts)
+  if (facts.size !== undefined) headers['content-length'] = String(facts.size)
+  return new Response(null, { headers })
+}
+
+/** GET `<name>/blobs/<digest>`, whole or in parts. */
+export async function answerBlob(
+  mirror: Mirror,
+  exchange: Exchange,
+  repository: Repository,
+  digest: Digest,
+): Promise<Response> {
+  const { range, 'if-none-match': ifNoneMatch } = exchange.incoming.headers
+  const ifRange = exchange.incoming.headers['if-range']?.toString()
+  // With If-Range for something else, the client wants all of what is here now.
+  const wanted = ifRange === undefined || namesDigest(ifRange, digest) ? range : undefined
+  const needsSize = isRanged(wanted)
+  const answer = await mirror.openBlob(
+    { repository, digest, needsSize },
+    ANONYMOUS,
+    exchange.signal,
+  )
+  note(exchange, answer)
+  try {
+    const headers = blobHeaders(exchange, repository, digest, answer)
+    if (namesDigest(ifNoneMatch, digest)) return new Response(null, { status: 304, headers })
+    const ranges = answer.size === undefined ? undefined : parseRange(wanted, answer.size)
+    if (ranges === undefined) await sendWhole(exchange, answer, headers)
+    else await sendParts(exchange, answer, headers, ranges)
+    return RESPONSE_ALREADY_SENT
+  } finally {
+    await answer.blob.close()
+  }
+}
+
+async function sendWhole(
+  exchange: Exchange,
+  answer: BlobAnswer,
+  headers: HeaderFields,
+): Promise<void> {
+  if (answer.size !== undefined) headers['content-length'] = String(answer.size)
+  exchange.outgoing.writeHead(200, headers)
+  await sendBody(exchange, async (write) => {
+    const range = answer.size === undefined ? WHOLE : { start: 0, end: answer.size }
+    await answer.blob.pump(range, write, exchange.signal)
+  })
+}
+
+async function sendParts(
+  exchange: Exchange,
+  answer: BlobAnswer,
+  headers: HeaderFields,
+  ranges: readonly ByteRange[],
+): Promise<void> {
+  const { blob, size = 0 } = answer
+  const [only, ...others] = ranges
+  if (only === undefined) throw new Error('a ranged answer needs a range')
+  if (others.length === 0) {
+    headers['content-range'] = `bytes ${only.start}-${only.end - 1}/${size}`
+    headers['content-length'] = String(only.end - only.start)
+    exchange.outgoing.writeHead(206, headers)
+    await sendBody(exchange, (write) => blob.pump(only, write, exchange.signal))
+    return
+  }
+  const body = multipartBody(ranges, size, BLOB_TYPE)
+  headers['content-type'] = body.contentType
+  headers['content-length'] = String(body.length)
+  exchange.outgoing.writeHead(206, headers)
+  await sendBody(exchange, async (write) => {
+    for (const part of body.parts) {
+      await write(part.head)
+      await blob.pump(part.range, write, exchange.signal)
+    }
+    await write(body.tail)
+  })
+}
+
+/**
+ * Bytes go straight into the response, past every stream adapter. Once the head has gone out the only
+ * way to say "this went wrong" is a connection that ends early: with a FIN, after which containerd
+ * resumes, and not an RST, after which it fails.
+ */
+async function sendBody(
+  exchange: Exchange,
+  body: (write: (chunk: Uint8Array) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  const { outgoing } = exchange
+  const write = (chunk: Uint8Array) => {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    outgoing.write(chunk, (failure) => (failure ? reject(failure) : resolve()))
+    exchange.bytes += chunk.length
+    return promise
+  }
+  try {
+    await body(write)
+    outgoing.end()
+  } catch (reason) {
+    if (!exchange.signal.aborted) exchange.subject.error = reason
+    outgoing.destroy()
+  }
+}
+
+function note(
+  exchange: Exchange,
+  { outcome, detail }: Pick<BlobAnswer, 'outcome' | 'detail'>,
+): void {
+  exchange.subject.outcome = outcome
+  if (detail !== undefined) exchange.subject.detail = detail
+}
+
+function blobHeaders(
+  exchange: Exchange,
+  repository: Repository,
+  digest: Digest,
+  answer: Pick<BlobAnswer, 'outcome' | 'detail'>,
+): HeaderFields {
+  return {
+    ...commonHeaders(exchange),
+    ...contentHeaders(digest, repository.upstream, answer),
+    'content-type': BLOB_TYPE,
+    'accept-ranges': 'bytes',
+  }
+}
