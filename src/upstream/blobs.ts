@@ -1,0 +1,72 @@
+import type { BlobProof, UpstreamBlob } from '../core/ports.ts'
+import type { Digest } from '../oci/digest.ts'
+import type { RepositoryName } from '../oci/reference.ts'
+import { BlobDownload } from './blob-download.ts'
+import { refuseHtml, wholeBlob } from './blob-part.ts'
+import { parseContentLength, parseContentRange, parseUnsatisfiedRange } from './content-range.ts'
+import type { RegistryClient, RegistryRequest } from './registry-client.ts'
+import type { Reply } from './reply.ts'
+import { retried } from './retry.ts'
+import { confirmGone, misbehaved, refusal } from './unexpected-answer.ts'
+
+/** The whole blob, resuming. Nothing here ever sends HEAD for a blob: presigned URLs refuse it. */
+export async function getBlob(
+  client: RegistryClient,
+  repository: RepositoryName,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<UpstreamBlob | undefined> {
+  const request = blobRequest(repository, digest)
+  const ended = new AbortController()
+  const either = AbortSignal.any([signal, ended.signal])
+  const answer = await retried(client.clock, either, () => client.ask(request, either))
+  const { reply } = answer
+  if (reply.status === 404) return confirmGone(answer)
+  if (reply.status !== 200) throw await refusal(answer, client.clock.now())
+  const part = wholeBlob(reply)
+  const source = { client, request, signal: either, ended }
+  return { size: part.size, body: new BlobDownload(source, part) }
+}
+
+export async function probeBlob(
+  client: RegistryClient,
+  repository: RepositoryName,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<BlobProof | undefined> {
+  const request = blobRequest(repository, digest)
+  const headers = { ...request.headers, range: 'bytes=0-0' }
+  const answer = await retried(client.clock, signal, () =>
+    client.ask({ ...request, headers }, signal),
+  )
+  const { reply } = answer
+  if (reply.status === 404) return confirmGone(answer)
+  if (reply.status === 200) {
+    // The range was ignored, and the whole blob is on its way.
+    reply.drop()
+    refuseHtml(reply)
+    return { size: parseContentLength(reply.header('content-length')) }
+  }
+  if (reply.status !== 206 && reply.status !== 416) throw await refusal(answer, client.clock.now())
+  await reply.discard()
+  return reply.status === 206 ? readPart(reply) : readUnsatisfied(reply)
+}
+
+function blobRequest(repository: RepositoryName, digest: Digest): RegistryRequest {
+  const path = `blobs/${digest}`
+  return { kind: 'blob', method: 'GET', repository, path, headers: { accept: '*/*' } }
+}
+
+function readPart(reply: Reply): BlobProof {
+  const range = parseContentRange(reply.header('content-range'))
+  if (range?.start === 0) return { size: range.total }
+  throw misbehaved(reply, 'answered 206 with another range than the one asked for')
+}
+
+/** Only an empty blob has no first byte. */
+function readUnsatisfied(reply: Reply): BlobProof {
+  const header = reply.header('content-range')
+  const size = parseUnsatisfiedRange(header)
+  if (header === undefined || size === 0) return { size }
+  throw misbehaved(reply, 'says that the first byte of a blob that has one does not exist')
+}

@@ -1,0 +1,35 @@
+import type { Upstream } from '../core/ports.ts'
+import { UpstreamFailure } from '../core/ports.ts'
+
+export type Endpoint = Omit<Upstream, 'close'>
+
+/**
+ * Several endpoints as one: each is asked only if those before it had nothing or failed, whatever the
+ * failure, and what the last one says is final.
+ */
+export function inOrder(endpoints: readonly Endpoint[]): Endpoint {
+  return {
+    headManifest: (...request) => firstAnswer(endpoints, (one) => one.headManifest(...request)),
+    getManifest: (...request) => firstAnswer(endpoints, (one) => one.getManifest(...request)),
+    getBlob: (...request) => firstAnswer(endpoints, (one) => one.getBlob(...request)),
+    probeBlob: (...request) => firstAnswer(endpoints, (one) => one.probeBlob(...request)),
+  }
+}
+
+async function firstAnswer<T>(
+  endpoints: readonly Endpoint[],
+  ask: (endpoint: Endpoint) => Promise<T | undefined>,
+): Promise<T | undefined> {
+  const last = endpoints.at(-1)
+  if (last === undefined) throw new Error('an upstream needs at least one endpoint')
+  for (const endpoint of endpoints.slice(0, -1)) {
+    try {
+      const answer = await ask(endpoint)
+      if (answer !== undefined) return answer
+    } catch (failure) {
+      // The next endpoint is there for exactly this; only the last one's failure is the upstream's.
+      if (!(failure instanceof UpstreamFailure)) throw failure
+    }
+  }
+  return ask(last)
+}

@@ -1,0 +1,60 @@
+import type { LookupFunction } from 'node:net'
+import type { Clock } from '../core/ports.ts'
+import type { UpstreamName } from '../oci/reference.ts'
+
+/** `token` is a bearer token that the registry takes as it is, without a token server. */
+export type Credentials =
+  { readonly username: string; readonly password: string } | { readonly token: string }
+
+/** One registry, as the operator describes it. */
+export interface RegistryOptions {
+  readonly name: UpstreamName
+  /** In order, at least one. A path is put before `/v2`. */
+  readonly endpoints: readonly URL[]
+  /** Called for each use, so that a rotated secret is picked up without a restart. */
+  readonly credentials?: () => Promise<Credentials>
+  /** PEM text, in addition to the roots that Node trusts. */
+  readonly ca?: string
+  /** Skips TLS verification, on the endpoints' own hosts and nowhere else. */
+  readonly insecure: boolean
+  /** `host` (the scheme's own port) or `host:port` of token servers that may get the credentials. */
+  readonly tokenRealms: readonly string[]
+  /** `host` or `host:port` of redirect targets that may have addresses that are not public. */
+  readonly redirectHosts: readonly string[]
+  /** Simultaneous requests to the upstream; 256 more wait. */
+  readonly connections: number
+}
+
+/** What went over the wire, for debug logs: no URL, because its query may be a credential. */
+export interface UpstreamRequestEvent {
+  readonly upstream: UpstreamName
+  /** `host` or `host:port` that was asked: the registry, its token server or where it redirects to. */
+  readonly host: string
+  readonly method: 'GET' | 'HEAD'
+  readonly kind: RequestKind
+  /** `undefined` if there was no answer. */
+  readonly status: number | undefined
+  /** Until the answer's headers, in milliseconds. */
+  readonly ms: number
+}
+
+export type RequestKind = 'manifest' | 'blob' | 'token'
+
+/** Milliseconds. */
+export interface Timeouts {
+  readonly connect: number
+  /** From the request to the answer's headers. */
+  readonly headers: number
+  /** Between two pieces of a body. */
+  readonly body: number
+}
+
+export const TIMEOUTS: Timeouts = { connect: 5_000, headers: 10_000, body: 30_000 }
+
+export interface UpstreamDeps {
+  readonly clock: Clock
+  readonly onRequest?: (event: UpstreamRequestEvent) => void
+  /** Instead of the system's resolver. */
+  readonly lookup?: LookupFunction
+  readonly timeouts?: Timeouts
+}

@@ -1,0 +1,34 @@
+import type { Upstream } from '../core/ports.ts'
+import { Authorizer } from './authorizer.ts'
+import { getBlob, probeBlob } from './blobs.ts'
+import type { Endpoint } from './endpoints.ts'
+import { inOrder } from './endpoints.ts'
+import { limited } from './limited.ts'
+import { getManifest, headManifest } from './manifests.ts'
+import type { RegistryOptions, UpstreamDeps } from './options.ts'
+import { RegistryClient } from './registry-client.ts'
+import { Tokens } from './tokens.ts'
+import { Transport } from './transport.ts'
+
+/**
+ * The client of one real registry. Opens no connection before the first request. Throws if the options
+ * cannot work (a `ca` that is no certificate).
+ */
+export function openUpstream(options: RegistryOptions, deps: UpstreamDeps): Upstream {
+  const transport = new Transport(options, deps)
+  const endpoints = options.endpoints.map((url) => {
+    const authorizer = new Authorizer(url, options, new Tokens(transport, deps.clock))
+    return endpointOf(new RegistryClient(url, transport, authorizer, deps.clock))
+  })
+  const registry = limited(inOrder(endpoints), options.connections, options.name)
+  return { ...registry, close: () => transport.close() }
+}
+
+function endpointOf(client: RegistryClient): Endpoint {
+  return {
+    headManifest: (...request) => headManifest(client, ...request),
+    getManifest: (...request) => getManifest(client, ...request),
+    getBlob: (...request) => getBlob(client, ...request),
+    probeBlob: (...request) => probeBlob(client, ...request),
+  }
+}

@@ -1,0 +1,75 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Clock, Upstream, UpstreamBlob } from '../../src/core/ports.ts'
+import { UpstreamFailure } from '../../src/core/ports.ts'
+import { parseRepositoryName, parseTag, parseUpstreamName } from '../../src/oci/reference.ts'
+import type { Reference, RepositoryName } from '../../src/oci/reference.ts'
+import type { Digest } from '../../src/oci/digest.ts'
+import type { RegistryOptions, UpstreamDeps } from '../../src/upstream/options.ts'
+import { openUpstream } from '../../src/upstream/registry-upstream.ts'
+import type { FakeRegistry } from '../support/fake-registry.ts'
+
+/** Real time, except that whoever sleeps is woken twenty times earlier: backoffs cost no test time. */
+export const hastyClock: Clock = {
+  now: () => Date.now(),
+  async sleep(ms, signal) {
+    // Rejects only for the abort, which the port wants to be silent.
+    await sleep(ms / 20, undefined, { ref: false, ...(signal && { signal }) }).catch(
+      () => undefined,
+    )
+  },
+}
+
+/** An upstream whose only endpoint is the fake. */
+export function openFor(
+  registry: Pick<FakeRegistry, 'url'>,
+  options: Partial<RegistryOptions> = {},
+  deps: Partial<UpstreamDeps> = {},
+): Upstream {
+  const defaults = {
+    name: required(parseUpstreamName('docker.io')),
+    endpoints: [new URL(registry.url)],
+    insecure: false,
+    tokenRealms: [],
+    redirectHosts: [],
+    connections: 8,
+  }
+  return openUpstream({ ...defaults, ...options }, { clock: hastyClock, ...deps })
+}
+
+export function repo(name: string): RepositoryName {
+  return required(parseRepositoryName(name))
+}
+
+export function tag(name: string): Reference {
+  return { kind: 'tag', tag: required(parseTag(name)) }
+}
+
+export function byDigest(digest: Digest): Reference {
+  return { kind: 'digest', digest }
+}
+
+/** The blob's body; fails if there is no blob. */
+export function bodyOf(blob: UpstreamBlob | undefined): AsyncIterable<Uint8Array> {
+  return required(blob).body
+}
+
+export async function collect(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of body) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
+
+/** What the promise was rejected with, if that was an UpstreamFailure. */
+export async function failureOf(promise: Promise<unknown>): Promise<UpstreamFailure> {
+  const failure = await promise.then(
+    () => new Error('it did not fail'),
+    (reason: unknown) => reason,
+  )
+  if (failure instanceof UpstreamFailure) return failure
+  throw new Error('not an UpstreamFailure', { cause: failure })
+}
+
+function required<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('undefined, where the test needs something')
+  return value
+}

@@ -1,0 +1,31 @@
+import type { Upstream } from '../../src/core/ports.ts'
+import type { RegistryOptions, UpstreamDeps } from '../../src/upstream/options.ts'
+import { FakeRegistry } from '../support/fake-registry.ts'
+import { openFor } from './open-for.ts'
+
+export type FakeOptions = NonNullable<Parameters<typeof FakeRegistry.start>[0]>
+
+/** What one test opened; `close()` after it closes everything. */
+export class Opened {
+  readonly #all: { close(): Promise<void> }[] = []
+
+  async registry(options: FakeOptions = {}): Promise<FakeRegistry> {
+    const registry = await FakeRegistry.start(options)
+    this.#all.push(registry)
+    return registry
+  }
+
+  upstream(
+    registry: Pick<FakeRegistry, 'url'>,
+    options: Partial<RegistryOptions> = {},
+    deps: Partial<UpstreamDeps> = {},
+  ): Upstream {
+    const upstream = openFor(registry, options, deps)
+    this.#all.push(upstream)
+    return upstream
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#all.splice(0).map((one) => one.close()))
+  }
+}
