@@ -1,0 +1,258 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import type { TagPolicy } from '../../src/core/freshness.ts'
+import type { Log } from '../../src/core/log.ts'
+import { Mirror } from '../../src/core/mirror.ts'
+import { openAccess } from '../../src/core/open-access.ts'
+import type { AccessPolicy, BlobStore, Catalog, Clock } from '../../src/core/ports.ts'
+import type { QuotaLimits } from '../../src/core/quota.ts'
+import { systemClock } from '../../src/core/system-clock.ts'
+import type { UpstreamEntry } from '../../src/core/upstream-entry.ts'
+import { compileAddressBook } from '../../src/http/address-book.ts'
+import type { RequestRecord } from '../../src/http/exchange.ts'
+import { createFront } from '../../src/http/front.ts'
+import type { HttpServer } from '../../src/http/server.ts'
+import { listen } from '../../src/http/server.ts'
+import type { UpstreamName } from '../../src/oci/reference.ts'
+import { CachedCatalog } from '../../src/store/cached-catalog.ts'
+import { DiskBlobStore } from '../../src/store/disk-blob-store.ts'
+import type { Fs } from '../../src/store/fs.ts'
+import { nodeFs } from '../../src/store/fs.ts'
+import { SqliteCatalog } from '../../src/store/sqlite-catalog.ts'
+import type { RegistryOptions } from '../../src/upstream/options.ts'
+import { openUpstream } from '../../src/upstream/registry-upstream.ts'
+import type { FakeRegistry } from './fake-registry.ts'
+import type { TempDir } from './temp-dir.ts'
+import { makeTempDir } from './temp-dir.ts'
+
+interface TestUpstream extends Partial<Omit<RegistryOptions, 'name' | 'endpoints'>> {
+  readonly registry: FakeRegistry
+  readonly tags?: Partial<TagPolicy>
+  readonly aliases?: readonly string[]
+  readonly hosts?: readonly string[]
+}
+
+export interface TestMirrorOptions {
+  readonly upstreams: Readonly<Record<string, TestUpstream>>
+  /** `null`: none. Default: the first upstream. */
+  readonly defaultUpstream?: string | null
+  readonly clock?: Clock
+  readonly limits?: QuotaLimits
+  readonly access?: AccessPolicy
+  readonly fs?: Fs
+  readonly basePath?: string
+  readonly names?: readonly string[]
+}
+
+const MINUTE = 60_000
+const TAGS: TagPolicy = {
+  ttl: 5 * MINUTE,
+  patience: 2_000,
+  staleWhileRevalidate: 0,
+  staleIfError: 30 * 24 * 60 * MINUTE,
+  authGrace: 60 * MINUTE,
+  onGone: 'drop',
+  isImmutable: () => false,
+}
+
+/** A log line as a test sees it. */
+export interface LogLine {
+  readonly level: string
+  readonly message: string
+  readonly fields: object
+}
+
+/**
+ * The whole mirror, put together as `wire.ts` does, in this process: real disk, real sockets, and a
+ * clock and registries that belong to the test.
+ */
+export class TestMirror {
+  readonly mirror: Mirror
+  readonly store: BlobStore
+  readonly catalog: Catalog
+  readonly dir: string
+  readonly records: RequestRecord[] = []
+  readonly logs: LogLine[]
+  /** Files of the store that are open now. */
+  readonly openFiles: () => number
+  readonly #server: HttpServer
+  readonly #close: () => Promise<void>
+  readonly #registries: readonly FakeRegistry[]
+
+  private constructor(
+    parts: Pick<
+      TestMirror,
+      'mirror' | 'store' | 'catalog' | 'dir' | 'records' | 'logs' | 'openFiles'
+    >,
+    server: HttpServer,
+    registries: readonly FakeRegistry[],
+    close: () => Promise<void>,
+  ) {
+    this.mirror = parts.mirror
+    this.store = parts.store
+    this.catalog = parts.catalog
+    this.dir = parts.dir
+    this.records = parts.records
+    this.logs = parts.logs
+    this.openFiles = parts.openFiles
+    this.#server = server
+    this.#registries = registries
+    this.#close = close
+  }
+
+  static async start(options: TestMirrorOptions, dir?: TempDir): Promise<TestMirror> {
+    const { path, remove } = dir ?? (await makeTempDir())
+    const sqlite = await SqliteCatalog.open(join(path, 'catalog.db'))
+    const catalog = new CachedCatalog(sqlite)
+    const files = countFiles(options.fs ?? nodeFs)
+    const store = await DiskBlobStore.open(path, files.fs)
+    const upstreams = openUpstreams(options)
+    const logs: LogLine[] = []
+    const mirror = new Mirror({
+      upstreams,
+      store,
+      catalog,
+      access: options.access ?? openAccess,
+      limits: options.limits ?? { maxSize: undefined, minFree: { bytes: 0 } },
+      clock: options.clock ?? systemClock,
+      log: recordingLog(logs),
+    })
+    await mirror.recover()
+    const records: RequestRecord[] = []
+    const front = createFront({
+      mirror,
+      book: bookOf(options),
+      unready: async () => undefined,
+      onRequest: (record) => records.push(record),
+    })
+    const server = await listen({ host: '127.0.0.1', port: 0 }, front)
+    const close = async () => {
+      await server.drain(0)
+      await mirror.abort(new Error('the test is over'))
+      await Promise.all([...upstreams.values()].map(({ client }) => client.close()))
+      await sqlite.close()
+      if (dir === undefined) await remove()
+    }
+    const registries = Object.values(options.upstreams).map(({ registry }) => registry)
+    return new TestMirror(
+      { mirror, store, catalog, dir: path, records, logs, openFiles: files.open },
+      server,
+      registries,
+      close,
+    )
+  }
+
+  get port(): number {
+    return this.#server.port
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`
+  }
+
+  fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    return fetch(`${this.url}${path}`, init)
+  }
+
+  head(path: string, headers: Record<string, string> = {}): Promise<Response> {
+    return this.fetch(path, { method: 'HEAD', headers })
+  }
+
+  async spooled(): Promise<readonly string[]> {
+    const entries = await readdir(join(this.dir, 'spool'), { recursive: true, withFileTypes: true })
+    return entries.filter((entry) => entry.isFile()).map(({ name }) => name)
+  }
+
+  /** Every download has ended, and left nothing that is not stored. */
+  async settle(): Promise<void> {
+    await this.mirror.idle()
+    expect(await this.spooled()).toEqual([])
+  }
+
+  /** Stops it without any check, as a crash would, except that the files are closed. */
+  async close(): Promise<void> {
+    await this.#close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.mirror.idle()
+    const spooled = await this.spooled()
+    await this.#close()
+    await expect.poll(() => this.openFiles()).toBe(0)
+    await expect
+      .poll(() => this.#registries.map((registry) => registry.openSockets()))
+      .toEqual(this.#registries.map(() => 0))
+    expect(spooled).toEqual([])
+  }
+}
+
+function openUpstreams(options: TestMirrorOptions): Map<UpstreamName, UpstreamEntry> {
+  const entries = new Map<UpstreamName, UpstreamEntry>()
+  for (const [text, upstream] of Object.entries(options.upstreams)) {
+    const { registry, tags, aliases: _, hosts: __, ...settings } = upstream
+    const name = text as UpstreamName
+    const client = openUpstream(
+      {
+        name,
+        endpoints: [new URL(registry.url)],
+        insecure: false,
+        tokenRealms: [],
+        redirectHosts: registry.hosts(),
+        connections: 32,
+        ...settings,
+      },
+      { clock: systemClock },
+    )
+    entries.set(name, {
+      client,
+      tags: { ...TAGS, ...tags },
+      isPublic: settings.credentials === undefined,
+    })
+  }
+  return entries
+}
+
+function bookOf(options: TestMirrorOptions) {
+  const [first] = Object.keys(options.upstreams)
+  const { defaultUpstream = first, names = [], basePath = '' } = options
+  return compileAddressBook({
+    upstreams: Object.entries(options.upstreams).map(([name, { aliases = [], hosts = [] }]) => ({
+      name: name as UpstreamName,
+      aliases,
+      hosts,
+    })),
+    defaultUpstream: (defaultUpstream ?? undefined) as UpstreamName | undefined,
+    names,
+    publicUrl: undefined,
+    basePath,
+  })
+}
+
+function recordingLog(lines: LogLine[]): Log {
+  const write = (level: string) => (fields: object, message: string) => {
+    lines.push({ level, message, fields })
+  }
+  return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
+}
+
+function countFiles(fs: Fs): { readonly fs: Fs; readonly open: () => number } {
+  let count = 0
+  const counting: Fs = {
+    ...fs,
+    async open(path, flags, mode) {
+      const file = await fs.open(path, flags, mode)
+      count += 1
+      return {
+        read: (...args) => file.read(...args),
+        writev: (...args) => file.writev(...args),
+        stat: () => file.stat(),
+        async close() {
+          await file.close()
+          count -= 1
+        },
+      }
+    },
+  }
+  return { fs: counting, open: () => count }
+}
