@@ -49,8 +49,9 @@ export async function startMirror(config: Config): Promise<RunningMirror> {
 
 async function build(config: Config, undo: Undo[]): Promise<RunningMirror> {
   const logger = createLogger(config.log)
-  const { layout, release } = openDataDirectory(config.storage.dir)
-  undo.push(release)
+  const directory = openDataDirectory(config.storage.dir)
+  const { layout } = directory
+  undo.push(() => directory.release())
   const sqlite = await SqliteCatalog.open(layout.catalog)
   undo.push(() => sqlite.close())
   const catalog = new CachedCatalog(sqlite)

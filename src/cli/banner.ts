@@ -1,0 +1,67 @@
+import { styleText } from 'node:util'
+import type { Config } from '../config/config.ts'
+import { displayPath } from '../config/load-config.ts'
+import { clientLines } from './client-lines.ts'
+
+export interface BannerFacts {
+  readonly version: string
+  /** Where it listens, and where clients find it. */
+  readonly url: string
+  readonly clientUrl: string
+  readonly cwd: string
+  readonly hasColor: boolean
+}
+
+const INDENT = '  '
+const LABEL_WIDTH = 13
+const TEXT_WIDTH = 64
+
+/** What a person needs to know who has just started the mirror, and what to copy from there. */
+export function banner(config: Config, facts: BannerFacts): string {
+  const paint = (format: 'bold' | 'dim' | 'cyan', text: string) =>
+    facts.hasColor ? styleText(format, text, { validateStream: false }) : text
+  const row = (label: string, text: string, format?: 'cyan' | 'dim') =>
+    `${INDENT}${paint('bold', label.padEnd(LABEL_WIDTH))}${format ? paint(format, text) : text}`
+  const { source, upstreams } = config
+  const count = upstreams.size === 1 ? 'a registry' : `${upstreams.size} registries`
+  const lines = [
+    '',
+    `${INDENT}${paint('bold', `oci-mirror ${facts.version}`)}: a pull-through cache in front of ${count}`,
+    '',
+    row('listens on', facts.url, 'cyan'),
+    ...(facts.clientUrl === facts.url ? [] : [row('for clients', facts.clientUrl, 'cyan')]),
+    row('data', config.storage.dir),
+    row('config', source === undefined ? 'embedded defaults' : displayPath(source, facts.cwd)),
+    ...wrap(listUpstreams(config)).map((text, i) => row(i === 0 ? 'upstreams' : '', text)),
+    '',
+    `${INDENT}Point a client at it; whatever the mirror cannot give, it gets from the registry itself:`,
+    '',
+    ...clientLines(config, facts.clientUrl).flatMap(({ client, file, lines: content }) => [
+      row(client, `# ${file}`, 'dim'),
+      ...content.map((text) => row('', text)),
+      '',
+    ]),
+  ]
+  return `${lines.map((line) => line.trimEnd()).join('\n')}\n`
+}
+
+function listUpstreams({ upstreams, defaultUpstream }: Config): readonly string[] {
+  const names = [...upstreams.keys()]
+  return names.map((name) => (name === defaultUpstream ? `${name} (default)` : name))
+}
+
+/** Comma-separated, in lines of at most TEXT_WIDTH characters. */
+function wrap(words: readonly string[]): readonly string[] {
+  const lines: string[] = []
+  let line = ''
+  for (const [index, word] of words.entries()) {
+    const item = index < words.length - 1 ? `${word},` : word
+    if (line !== '' && line.length + 1 + item.length > TEXT_WIDTH) {
+      lines.push(line)
+      line = item
+    } else {
+      line = line === '' ? item : `${line} ${item}`
+    }
+  }
+  return [...lines, line]
+}

@@ -1,0 +1,37 @@
+import type { Command } from 'commander'
+import type { Config, UpstreamConfig } from '../config/config.ts'
+import { formatDuration } from '../config/duration.ts'
+import { formatListenAddress } from '../config/listen-address.ts'
+import { displayPath } from '../config/load-config.ts'
+import type { Context } from './context.ts'
+
+export function addConfigCheck(config: Command, context: Context): void {
+  config
+    .command('check')
+    .description('say whether the configuration is right, and what it comes to')
+    .action(async (_options: object, command: Command) => {
+      const { stdout, cwd } = context.terminal
+      const loaded = await context.load(command)
+      stdout.write(`${summarize(loaded.config, cwd).join('\n')}\n`)
+    })
+}
+
+function summarize(config: Config, cwd: string): readonly string[] {
+  const { source, server, storage } = config
+  const upstreams = [...config.upstreams.values()]
+  const width = Math.max(...upstreams.map(({ name }) => name.length))
+  return [
+    `OK  ${source === undefined ? 'no file: the embedded defaults' : displayPath(source, cwd)}`,
+    `listen    ${formatListenAddress(server.listen)}${server.basePath}`,
+    `data      ${storage.dir}`,
+    `default   ${config.defaultUpstream ?? 'none'}`,
+    ...upstreams.map((upstream) => `upstream  ${summarizeUpstream(upstream, width)}`),
+  ]
+}
+
+function summarizeUpstream(upstream: UpstreamConfig, width: number): string {
+  const { name, endpoints, credentials, tags } = upstream
+  const urls = endpoints.map((url) => url.href.replace(/\/$/, '')).join(', ')
+  const reader = credentials === undefined ? 'anonymous' : 'with credentials, shared'
+  return `${name.padEnd(width)}  ${urls}  ${reader}, tags ${formatDuration(tags.ttl)}`
+}

@@ -1,0 +1,67 @@
+import { Command, CommanderError } from 'commander'
+import { ConfigError } from '../config/problem.ts'
+import { StartError } from '../core/start-error.ts'
+import { addConfigCheck } from './config-check.ts'
+import { addConfigPrint } from './config-print.ts'
+import { addConfigSchema } from './config-schema.ts'
+import { Context } from './context.ts'
+import { addHealthcheck } from './healthcheck.ts'
+import { packageVersion } from './package-version.ts'
+import { addServe } from './serve.ts'
+import type { ExitCode, Terminal } from './terminal.ts'
+import { addVersion } from './version.ts'
+
+/** Runs one command line, without the program's own name, and returns how the process should end. */
+export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
+  const context = new Context(terminal)
+  try {
+    await createProgram(context).parseAsync(args, { from: 'user' })
+    return context.exitCode
+  } catch (error) {
+    return report(error, context)
+  }
+}
+
+function createProgram(context: Context): Command {
+  const { stdout, stderr } = context.terminal
+  const program = new Command('oci-mirror')
+    .description('A pull-through cache in front of OCI and Docker registries.')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .option(
+      '-c, --config <file>',
+      'configuration file; default: the first mirror.config.* there is',
+    )
+    .configureOutput({
+      writeOut: (text) => stdout.write(text),
+      writeErr: (text) => stderr.write(text),
+    })
+    .exitOverride()
+    .showHelpAfterError('Run "oci-mirror help" to see what there is.')
+  addServe(program, context)
+  const config = program.command('config').description('look at the configuration')
+  addConfigCheck(config, context)
+  addConfigPrint(config, context)
+  addConfigSchema(config, context)
+  addHealthcheck(program, context)
+  addVersion(program, context)
+  return program
+}
+
+/** Says what went wrong, on stderr, in as few lines as there are things to say. */
+function report(error: unknown, { terminal, isVerbose }: Context): ExitCode {
+  // Commander has already written its message, or the help that was asked for.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  if (error instanceof ConfigError) {
+    terminal.stderr.write(`${error.problems.join('\n')}\n`)
+    return 2
+  }
+  const message = error instanceof Error ? error.message : String(error)
+  terminal.stderr.write(`error: ${message}\n`)
+  if (isVerbose && error instanceof Error) terminal.stderr.write(`${error.stack}\n`)
+  if (!(error instanceof StartError) && !isVerbose) {
+    terminal.stderr.write(
+      'This was not foreseen. OCI_MIRROR_LOG_LEVEL=debug shows where it happened.\n',
+    )
+  }
+  return 1
+}

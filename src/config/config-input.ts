@@ -1,0 +1,145 @@
+import type { LogFormat, LogLevel } from './config.ts'
+import type { Secret } from './secret.ts'
+
+/**
+ * What a configuration file may say. Every key is optional, the empty configuration works, and a key
+ * that is not here is refused. Durations are texts such as `30s`, `5m`, `1h30m` or `30d`; sizes are
+ * texts such as `200GB` or `512MiB`, or a number of bytes.
+ */
+export interface ConfigInput {
+  /** Where the mirror listens, and what it is called. */
+  readonly server?: ServerInput | undefined
+  /** Where content is kept, and how much of it. */
+  readonly storage?: StorageInput | undefined
+  /**
+   * The upstream of requests that name none, as those of Docker's registry-mirrors do. False for
+   * none: such requests are answered 404. Default: docker.io, if it is configured.
+   */
+  readonly defaultUpstream?: string | false | undefined
+  /**
+   * The registries that are mirrored, by the host that stands in image names. Replaces the default
+   * set as a whole: the mirror dials nothing that is not listed.
+   */
+  readonly upstreams?: Readonly<Record<string, UpstreamInput>> | undefined
+  /**
+   * How long after its time to live a tag may still be served while its upstream is down, slow or
+   * rate-limiting. Default: 30d.
+   */
+  readonly staleIfError?: string | undefined
+  /** What is logged, and how. */
+  readonly log?: LogInput | undefined
+}
+
+interface ServerInput {
+  /**
+   * Address and port to listen on: 127.0.0.1:5000, [::1]:5000, or :5000 for every interface.
+   * OCI_MIRROR_LISTEN and --listen override it. Default: 127.0.0.1:5000.
+   */
+  readonly listen?: string | number | undefined
+  /** A path in front of everything under /v2, such as /mirror. Default: none. */
+  readonly basePath?: string | undefined
+  /**
+   * The URL under which clients reach the mirror, if a proxy stands in front of it. Default: what
+   * it listens on.
+   */
+  readonly publicUrl?: string | undefined
+  /**
+   * Other host names of the mirror, with the port unless it is 443. An image that is named after
+   * the mirror itself belongs to the default upstream.
+   */
+  readonly names?: readonly string[] | undefined
+}
+
+interface StorageInput {
+  /**
+   * Directory of all content, relative to the working directory. One process at a time.
+   * OCI_MIRROR_DATA and --data override it. Default: ./data.
+   */
+  readonly dir?: string | undefined
+  /**
+   * Upper limit of what is stored. The least recently used goes first. Default: no limit but
+   * minFree.
+   */
+  readonly maxSize?: string | number | undefined
+  /** Room to leave on the volume, as a part of it (10%) or as a size. Default: 10%. */
+  readonly minFree?: string | number | undefined
+}
+
+interface UpstreamInput {
+  /** What to dial. Default: https:// and the upstream's name. */
+  readonly url?: string | undefined
+  /**
+   * Several URLs instead of one, asked in this order: a regional mirror, then the registry itself.
+   */
+  readonly endpoints?: readonly string[] | undefined
+  /** Other names by which clients may ask for it: /v2/hub/library/alpine. */
+  readonly aliases?: readonly string[] | undefined
+  /**
+   * Host names or ports (mirror.example.com, mirror.example.com:5000, :5000) whose requests all
+   * belong to this upstream.
+   */
+  readonly hosts?: readonly string[] | undefined
+  /** Credentials for the upstream: username and password, or a token. Needs access. */
+  readonly auth?: AuthInput | undefined
+  /**
+   * Who may read what the credentials open. The only answer there is: "shared", every client of the
+   * mirror.
+   */
+  readonly access?: 'shared' | undefined
+  /** How tags are kept up to date. Content that is asked for by digest never changes. */
+  readonly tags?: TagsInput | undefined
+  /** PEM file of certificates to trust besides the system's, relative to the configuration file. */
+  readonly ca?: string | undefined
+  /** Do not verify the upstream's TLS certificate. Default: false. */
+  readonly insecure?: boolean | undefined
+  /**
+   * Hosts of token servers that may be sent the credentials although they belong to another domain.
+   */
+  readonly tokenRealms?: readonly string[] | undefined
+  /** Hosts that the upstream may redirect to although they have private addresses. */
+  readonly redirectHosts?: readonly string[] | undefined
+  /** Requests to the upstream at the same time. More wait in a queue. Default: 32. */
+  readonly connections?: number | undefined
+}
+
+interface TagsInput {
+  /** How long a tag is believed before upstream is asked whether it has moved. Default: 5m. */
+  readonly ttl?: string | undefined
+  /**
+   * How long a client waits for that check before it is given the copy that is here; at most 15s.
+   * Default: 2s.
+   */
+  readonly patience?: string | undefined
+  /**
+   * For how long after ttl the copy is served at once and checked in the background. Default: 0s.
+   */
+  readonly staleWhileRevalidate?: string | undefined
+  /**
+   * What becomes of a tag that upstream has deleted: "drop" it too, or "keep" serving it. Default:
+   * drop.
+   */
+  readonly onGone?: 'drop' | 'keep' | undefined
+  /** How long a tag is still served when upstream suddenly refuses the credentials. Default: 1h. */
+  readonly authGrace?: string | undefined
+  /**
+   * Globs of tags that never move and so are never checked again: "v*" (the tag), "acme/**:v*"
+   * (repository:tag), "library/**" (every tag of the repository).
+   */
+  readonly immutable?: readonly string[] | undefined
+}
+
+/** Each is the secret itself, `env('NAME')` or `file('path')`: see define-config.ts. */
+type AuthInput =
+  | { readonly username: Secret; readonly password: Secret }
+  /** Sent as it is: `Authorization: Bearer <token>`. */
+  | { readonly token: Secret }
+
+interface LogInput {
+  /** The least important that is logged. OCI_MIRROR_LOG_LEVEL overrides it. Default: info. */
+  readonly level?: LogLevel | undefined
+  /**
+   * One JSON object per line, pretty for people, or auto: pretty on a terminal and JSON elsewhere.
+   * Default: auto.
+   */
+  readonly format?: LogFormat | undefined
+}

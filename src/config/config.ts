@@ -1,0 +1,88 @@
+import type { UpstreamName } from '../oci/reference.ts'
+
+/** What the mirror runs with: checked, complete, every name canonical, every unit settled. Frozen. */
+export interface Config {
+  /** The file that it came from; `undefined` for the embedded defaults. */
+  readonly source: string | undefined
+  readonly server: ServerConfig
+  readonly storage: StorageConfig
+  /** Where a request goes that names no upstream. */
+  readonly defaultUpstream: UpstreamName | undefined
+  /** Closed world: the mirror knows these and dials nothing else. */
+  readonly upstreams: ReadonlyMap<UpstreamName, UpstreamConfig>
+  /** Milliseconds: how long past its time to live a tag may stand in for an upstream that is down. */
+  readonly staleIfError: number
+  readonly log: LogConfig
+}
+
+export interface ServerConfig {
+  readonly listen: ListenAddress
+  /** `''` or `/prefix`. */
+  readonly basePath: string
+  readonly publicUrl: URL | undefined
+  /** The mirror's own names: lower case, with the port unless it is 443. */
+  readonly names: readonly string[]
+}
+
+export interface ListenAddress {
+  /** An address or a host name without brackets; `''` is every interface, of IPv4 and of IPv6. */
+  readonly host: string
+  /** 0 lets the system choose. */
+  readonly port: number
+}
+
+interface StorageConfig {
+  /** Absolute. */
+  readonly dir: string
+  /** Bytes. */
+  readonly maxSize: number | undefined
+  readonly minFree: FreeSpace
+}
+
+/** Room to leave on the volume: bytes, or a part of it from 0 up to, not including, 1. */
+export type FreeSpace = { readonly bytes: number } | { readonly ratio: number }
+
+interface LogConfig {
+  readonly level: LogLevel
+  readonly format: LogFormat
+}
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** `auto`: pretty on a terminal, JSON elsewhere. */
+export const LOG_FORMATS = ['auto', 'json', 'pretty'] as const
+export type LogFormat = (typeof LOG_FORMATS)[number]
+
+export interface UpstreamConfig {
+  readonly name: UpstreamName
+  /** At least one, in the order in which they are asked. */
+  readonly endpoints: readonly URL[]
+  readonly aliases: readonly string[]
+  /** `host`, `host:port` or `:port`, lower case. */
+  readonly hosts: readonly string[]
+  /** Reads the secrets anew on each call. Rejects with a message that names the key, never the value. */
+  readonly credentials: (() => Promise<Credentials>) | undefined
+  readonly access: 'shared' | undefined
+  readonly tags: TagsConfig
+  /** PEM text, trusted in addition to the system's roots. */
+  readonly ca: string | undefined
+  readonly insecure: boolean
+  readonly tokenRealms: readonly string[]
+  readonly redirectHosts: readonly string[]
+  readonly connections: number
+}
+
+/** Durations in milliseconds. */
+export interface TagsConfig {
+  readonly ttl: number
+  readonly patience: number
+  readonly staleWhileRevalidate: number
+  readonly onGone: 'drop' | 'keep'
+  readonly authGrace: number
+  /** Globs: see immutable-tags.ts. */
+  readonly immutable: readonly string[]
+}
+
+export type Credentials =
+  { readonly username: string; readonly password: string } | { readonly token: string }

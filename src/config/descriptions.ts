@@ -1,0 +1,117 @@
+/**
+ * What each key means, for the JSON Schema; `*` stands for any upstream. The same sentences are the
+ * comments in config-input.ts, where the editors of TypeScript files show them; a test compares them.
+ */
+export const DESCRIPTIONS: ReadonlyMap<string, string> = new Map([
+  ['server', 'Where the mirror listens, and what it is called.'],
+  [
+    'server.listen',
+    'Address and port to listen on: 127.0.0.1:5000, [::1]:5000, or :5000 for every interface. OCI_MIRROR_LISTEN and --listen override it. Default: 127.0.0.1:5000.',
+  ],
+  ['server.basePath', 'A path in front of everything under /v2, such as /mirror. Default: none.'],
+  [
+    'server.publicUrl',
+    'The URL under which clients reach the mirror, if a proxy stands in front of it. Default: what it listens on.',
+  ],
+  [
+    'server.names',
+    'Other host names of the mirror, with the port unless it is 443. An image that is named after the mirror itself belongs to the default upstream.',
+  ],
+  ['storage', 'Where content is kept, and how much of it.'],
+  [
+    'storage.dir',
+    'Directory of all content, relative to the working directory. One process at a time. OCI_MIRROR_DATA and --data override it. Default: ./data.',
+  ],
+  [
+    'storage.maxSize',
+    'Upper limit of what is stored. The least recently used goes first. Default: no limit but minFree.',
+  ],
+  [
+    'storage.minFree',
+    'Room to leave on the volume, as a part of it (10%) or as a size. Default: 10%.',
+  ],
+  [
+    'defaultUpstream',
+    "The upstream of requests that name none, as those of Docker's registry-mirrors do. False for none: such requests are answered 404. Default: docker.io, if it is configured.",
+  ],
+  [
+    'upstreams',
+    'The registries that are mirrored, by the host that stands in image names. Replaces the default set as a whole: the mirror dials nothing that is not listed.',
+  ],
+  ['upstreams.*.url', "What to dial. Default: https:// and the upstream's name."],
+  [
+    'upstreams.*.endpoints',
+    'Several URLs instead of one, asked in this order: a regional mirror, then the registry itself.',
+  ],
+  ['upstreams.*.aliases', 'Other names by which clients may ask for it: /v2/hub/library/alpine.'],
+  [
+    'upstreams.*.hosts',
+    'Host names or ports (mirror.example.com, mirror.example.com:5000, :5000) whose requests all belong to this upstream.',
+  ],
+  [
+    'upstreams.*.auth',
+    'Credentials for the upstream: username and password, or a token. Needs access.',
+  ],
+  [
+    'upstreams.*.access',
+    'Who may read what the credentials open. The only answer there is: "shared", every client of the mirror.',
+  ],
+  [
+    'upstreams.*.tags',
+    'How tags are kept up to date. Content that is asked for by digest never changes.',
+  ],
+  [
+    'upstreams.*.tags.ttl',
+    'How long a tag is believed before upstream is asked whether it has moved. Default: 5m.',
+  ],
+  [
+    'upstreams.*.tags.patience',
+    'How long a client waits for that check before it is given the copy that is here; at most 15s. Default: 2s.',
+  ],
+  [
+    'upstreams.*.tags.staleWhileRevalidate',
+    'For how long after ttl the copy is served at once and checked in the background. Default: 0s.',
+  ],
+  [
+    'upstreams.*.tags.onGone',
+    'What becomes of a tag that upstream has deleted: "drop" it too, or "keep" serving it. Default: drop.',
+  ],
+  [
+    'upstreams.*.tags.authGrace',
+    'How long a tag is still served when upstream suddenly refuses the credentials. Default: 1h.',
+  ],
+  [
+    'upstreams.*.tags.immutable',
+    'Globs of tags that never move and so are never checked again: "v*" (the tag), "acme/**:v*" (repository:tag), "library/**" (every tag of the repository).',
+  ],
+  [
+    'upstreams.*.ca',
+    "PEM file of certificates to trust besides the system's, relative to the configuration file.",
+  ],
+  ['upstreams.*.insecure', "Do not verify the upstream's TLS certificate. Default: false."],
+  [
+    'upstreams.*.tokenRealms',
+    'Hosts of token servers that may be sent the credentials although they belong to another domain.',
+  ],
+  [
+    'upstreams.*.redirectHosts',
+    'Hosts that the upstream may redirect to although they have private addresses.',
+  ],
+  [
+    'upstreams.*.connections',
+    'Requests to the upstream at the same time. More wait in a queue. Default: 32.',
+  ],
+  [
+    'staleIfError',
+    'How long after its time to live a tag may still be served while its upstream is down, slow or rate-limiting. Default: 30d.',
+  ],
+  ['log', 'What is logged, and how.'],
+  [
+    'log.level',
+    'The least important that is logged. OCI_MIRROR_LOG_LEVEL overrides it. Default: info.',
+  ],
+  [
+    'log.format',
+    'One JSON object per line, pretty for people, or auto: pretty on a terminal and JSON elsewhere. Default: auto.',
+  ],
+])
