@@ -1,0 +1,110 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { answers, freePort, Program } from './programs.ts'
+
+const ROOT = join(import.meta.dirname, '../../..')
+
+/** As in a configuration file; `server` and `storage` are filled in. */
+interface MirrorConfig {
+  readonly defaultUpstream?: string
+  readonly upstreams: Readonly<Record<string, object>>
+  readonly log?: object
+}
+
+interface MirrorOptions {
+  /** Where the configuration file goes. */
+  readonly dir: string
+  /** Default: `data` in `dir`. */
+  readonly dataDir?: string
+  /** Default: a free one. */
+  readonly port?: number
+  readonly config: MirrorConfig
+}
+
+/** The program as its users run it, in a process of its own. */
+export interface MirrorProgram {
+  readonly program: Program
+  readonly port: number
+  /** `127.0.0.1:PORT` */
+  readonly host: string
+  readonly url: string
+  /** Its log: one JSON object a line. */
+  logs(): readonly Readonly<Record<string, unknown>>[]
+  /** The most memory that was ever resident, in bytes. */
+  peakMemory(): Promise<number>
+  /** Ends it with SIGTERM, and fails unless that was clean. */
+  stop(): Promise<void>
+}
+
+/** Starts it and waits until it is ready. */
+export async function startMirror(options: MirrorOptions): Promise<MirrorProgram> {
+  const mirror = await launchMirror(options)
+  await mirror.program.ready(() => answers(`${mirror.url}/readyz`, [200]))
+  return mirror
+}
+
+/** Starts it and waits for nothing: for those that are meant to fail. */
+export async function launchMirror(options: MirrorOptions): Promise<MirrorProgram> {
+  const { dir, dataDir = join(dir, 'data'), port = await freePort(), config } = options
+  const file = join(dir, `mirror-${port}.json`)
+  const host = `127.0.0.1:${port}`
+  await writeFile(
+    file,
+    JSON.stringify({
+      server: { listen: host },
+      // The machine's disk may be nearly full: that is another test's business.
+      storage: { dir: dataDir, minFree: '0' },
+      log: { level: 'info', format: 'json' },
+      ...config,
+    }),
+  )
+  const { args, env } = await startScript()
+  const program = Program.start(process.execPath, [...args, '-c', file], {
+    cwd: ROOT,
+    env: { ...cleanEnvironment(), ...env },
+  })
+  return {
+    program,
+    port,
+    host,
+    url: `http://${host}`,
+    logs: () => jsonLines(program.stdout()),
+    peakMemory: () => peakMemory(program.pid),
+    stop: async () => {
+      const exit = await program.stop()
+      if (exit.code !== 0) throw new Error(`mirror: ${JSON.stringify(exit)}\n${program.stderr()}`)
+    },
+  }
+}
+
+const FOREIGN = /^(OCI_MIRROR_.*|NODE_OPTIONS|VITEST.*|.*_proxy)$/i
+
+/** Without what would configure the mirror behind the test's back. */
+function cleanEnvironment(): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => !FOREIGN.test(name))
+  return Object.fromEntries(kept)
+}
+
+/** What `npm start` runs, without npm in between: `NAME=value … node --flag … src/main.ts serve`. */
+async function startScript(): Promise<{ args: readonly string[]; env: Record<string, string> }> {
+  const manifest: unknown = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+  const words = (manifest as { scripts: { start: string } }).scripts.start.split(' ')
+  const node = words.indexOf('node')
+  const env = Object.fromEntries(words.slice(0, node).map((word) => word.split('=')))
+  return { args: words.slice(node + 1), env }
+}
+
+function jsonLines(text: string): Readonly<Record<string, unknown>>[] {
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>)
+}
+
+/** proc(5): VmHWM, "peak resident set size", in kB. */
+async function peakMemory(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  const [, kibibytes] = /^VmHWM:\s+(\d+) kB$/m.exec(status) ?? []
+  if (kibibytes === undefined) throw new Error(`/proc/${pid}/status has no VmHWM`)
+  return Number(kibibytes) * 1024
+}
