@@ -244,6 +244,6 @@ export interface AccessPolicy {
 export type Caller =
   { readonly kind: 'anonymous' } | { readonly kind: 'user'; readonly name: string }
 
-export type Verdict =
+type Verdict =
   | { readonly allowed: true }
   | { readonly allowed: false; readonly code: 'DENIED'; readonly rule: string }

@@ -121,6 +121,8 @@ async function sendBody(
     exchange.bytes += chunk.length
     return promise
   }
+  // The first bytes may be far away; containerd waits 30 s for a head. From disk both go in one packet.
+  if (exchange.subject.outcome !== 'hit') outgoing.flushHeaders()
   try {
     await body(write)
     outgoing.end()

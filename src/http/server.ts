@@ -67,10 +67,15 @@ function explain(cause: unknown, host: string, port: number): string {
   }
 }
 
+/** Node closes what is idle when the server closes; what becomes idle afterwards it keeps open. */
+const SWEEP_MS = 50
+
 async function drain(server: Server, ms: number): Promise<void> {
   const { promise: closed, resolve } = Promise.withResolvers<void>()
   server.close(() => resolve())
+  const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS)
   const cut = setTimeout(() => server.closeAllConnections(), ms)
   await closed
+  clearInterval(sweep)
   clearTimeout(cut)
 }

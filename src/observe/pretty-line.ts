@@ -59,9 +59,12 @@ function showValue(value: unknown): string {
 
 /** `Error: fetch failed ← ConnectTimeoutError: no answer (UND_ERR_CONNECT_TIMEOUT)`. */
 function describeError(error: Fields): string {
-  const code = text(error['code'])
-  const own = `${text(error['name'])}: ${text(error['message'])}${code && ` (${code})`}`
   const { cause } = error
+  const code = text(error['code'])
+  // A wrapper often has only a code of its own to add.
+  const isRepeated = isError(cause) && cause['message'] === error['message']
+  const message = isRepeated ? '' : `: ${text(error['message'])}`
+  const own = `${text(error['name'])}${message}${code && ` (${code})`}`
   return isError(cause) ? `${own} ← ${describeError(cause)}` : own
 }
 

@@ -1,4 +1,4 @@
-import type Database from 'better-sqlite3'
+import type { Database } from 'better-sqlite3'
 import type { Digest } from '../oci/digest.ts'
 import type { RepositoryName, Tag, UpstreamName } from '../oci/reference.ts'
 
@@ -17,12 +17,12 @@ interface HoldingRow {
 }
 
 /** Everything that the catalog says to SQLite, prepared once. */
-export function prepareStatements(database: Database.Database) {
+export function prepareStatements(database: Database) {
   return { ...nameStatements(database), ...blobStatements(database) }
 }
 
 /** Repositories, tags, manifests and what they name. */
-function nameStatements(database: Database.Database) {
+function nameStatements(database: Database) {
   return {
     repository: database.prepare<[UpstreamName, RepositoryName], { readonly id: number }>(
       'SELECT id FROM repositories WHERE upstream = ? AND name = ?',
@@ -61,7 +61,7 @@ function nameStatements(database: Database.Database) {
 }
 
 /** Bytes, and who may read them. */
-function blobStatements(database: Database.Database) {
+function blobStatements(database: Database) {
   return {
     putLink: database.prepare<[Digest, number, 0 | 1]>(
       `INSERT INTO links (digest, repository, landed) VALUES (?, ?, ?)

@@ -1,4 +1,5 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import Database from 'better-sqlite3'
 import { StartError } from '../core/start-error.ts'
 import { isErrno } from './fs.ts'
@@ -20,7 +21,7 @@ export interface DataDirectory {
 export function openDataDirectory(root: string): DataDirectory {
   const layout = layoutOf(root)
   try {
-    mkdirSync(root, { recursive: true })
+    makeDirectory(root)
   } catch (cause) {
     throw unusable(root, cause)
   }
@@ -31,6 +32,19 @@ export function openDataDirectory(root: string): DataDirectory {
   } catch (reason) {
     lock.close()
     throw reason
+  }
+}
+
+/** With its parents. Not by `recursive`, which goes on forever where the system refuses with ENOENT (/proc). */
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path)
+  } catch (cause) {
+    if (isErrno(cause, 'EEXIST') && statSync(path).isDirectory()) return
+    const parent = dirname(path)
+    if (!isErrno(cause, 'ENOENT') || existsSync(parent)) throw cause
+    makeDirectory(parent)
+    mkdirSync(path)
   }
 }
 

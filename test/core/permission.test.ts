@@ -47,9 +47,9 @@ describe('permission to read', () => {
   async function pull(path: string): Promise<number> {
     const response = await mirror.fetch(path)
     const bytes = new Uint8Array(await response.arrayBuffer())
-    if (response.status === 200 && path.includes('/blobs/'))
-      expect(digestOf(bytes)).toBe(layer.digest)
-    return response.status
+    const isWrong =
+      response.status === 200 && path.includes('/blobs/') && digestOf(bytes) !== layer.digest
+    return isWrong ? -1 : response.status
   }
 
   it('two upstreams with one name never mix', async () => {

@@ -42,6 +42,7 @@ describe('openDataDirectory', () => {
     expect(() => openDataDirectory(join(dir.path, 'file/below'))).toThrow(
       /cannot use the data directory/,
     )
+    expect(() => openDataDirectory('/proc/nothing/here')).toThrow(/cannot use the data directory/)
     await mkdir(join(dir.path, 'lock/lock.db'), { recursive: true })
     expect(() => openDataDirectory(join(dir.path, 'lock'))).toThrow(/cannot use the data directory/)
   })
