@@ -10,8 +10,6 @@ import type { BlobAnswer, BlobFacts } from './outcome.ts'
 import type { BlobProof, BlobStore, Catalog, Clock, Holding, OpenBlob } from './ports.ts'
 import type { UpstreamEntry } from './upstream-entry.ts'
 
-/** Up to this many bytes a client gets no header before the digest is checked. */
-const VERIFY_FIRST_BYTES = 1024 * 1024
 /** How long "no such blob" is believed. */
 const ABSENT_FOR_MS = 10_000
 const PROOF_TIMEOUT_MS = 60_000
@@ -85,9 +83,10 @@ export class BlobRequests {
       return { outcome: 'hit', detail: 'named', size: holding.statedSize }
     }
     this.#checkAbsent(repository, digest)
-    const running = this.#deps.flights.find(repository, digest)
-    if (typeof running !== 'string') {
-      const flight = await this.#await(running, repository, digest, wait)
+    const { flights } = this.#deps
+    if (flights.find(repository, digest) === 'proved') {
+      const departure = flights.join(repository, digest, holding.statedSize, entry.client)
+      const flight = await this.#await(departure, repository, digest, wait)
       if (flight.size !== undefined) return { outcome: 'joined', size: flight.size }
     }
     const { proof, first } = await this.#prove(repository, digest, entry, wait)
@@ -112,11 +111,13 @@ export class BlobRequests {
       return this.open(request, entry, wait)
     }
     const blob = flight.open()
-    // It landed in this very moment, and its file has closed: it is a hit now.
-    if (blob === undefined) return this.open(request, entry, wait)
+    if (blob === undefined) {
+      // All of it is here and its file has closed, but it may not be in its place yet.
+      await waitFor(flight.landed, wait, clock, name)
+      return this.open(request, entry, wait)
+    }
     try {
-      const isSmall = flight.size !== undefined && flight.size <= VERIFY_FIRST_BYTES
-      if (isSmall) await waitFor(flight.verified, wait, clock, name)
+      await waitFor(flight.presentable, wait, clock, name)
     } catch (reason) {
       await blob.close()
       throw reason

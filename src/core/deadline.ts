@@ -29,6 +29,8 @@ export async function waitUntil<T>(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<T | typeof LATE> {
+  // Whoever has left sees no failure, and an unseen failure would end the process.
+  promise.catch(() => {})
   signal.throwIfAborted()
   const timer = new AbortController()
   const late = clock

@@ -10,6 +10,8 @@ import type { Quota, Reservation } from './quota.ts'
 
 /** Bytes reserved at a time for a body whose length upstream does not say. */
 const RESERVE_STEP = 64 * 1024 * 1024
+/** Bytes: up to here a body is checked before anything is said about it. */
+const SMALL = 1024 * 1024
 /** How long a wrong body is remembered, so that nobody downloads it again and again. */
 const SPOILED_FOR_MS = 30_000
 
@@ -22,18 +24,25 @@ export interface Flight {
    * `undefined` when it has ended and the last follower has left.
    */
   open(): OpenBlob | undefined
-  /** Settles when the digest has been checked. */
-  readonly verified: Promise<void>
+  /**
+   * Settles when a client may be told that there is such a blob: for a small one once its digest has been
+   * checked, so that a wrong one becomes an error status and not a cut connection.
+   */
+  readonly presentable: Promise<void>
   /** Settles when the blob is stored, or the download has failed. */
   readonly landed: Promise<void>
 }
 
 interface Departure {
+  /** Whose request upstream is answering: a refusal concerns nobody else. */
+  readonly asker: RepositoryName
   /** `undefined`: upstream has no such blob. */
   readonly flight: Promise<Flight | undefined>
   /** Repositories that have proved that they hold the digest; the first one proves it by the download itself. */
   readonly repositories: Set<RepositoryName>
   readonly controller: AbortController
+  /** Resolves when it is no longer aloft, however it ended. */
+  readonly ended: Promise<void>
 }
 
 export interface FlightDeps {
@@ -68,11 +77,11 @@ export class Flights {
     })
   }
 
-  /** A running flight, if this repository may join it without asking upstream first. */
-  find(repository: Repository, digest: Digest): 'none' | 'unproved' | Promise<Flight | undefined> {
+  /** Whether there is a running flight, and this repository may join it without asking upstream first. */
+  find(repository: Repository, digest: Digest): 'none' | 'unproved' | 'proved' {
     const departure = this.#aloft.get(keyOf(repository.upstream, digest))
     if (departure === undefined) return 'none'
-    return departure.repositories.has(repository.name) ? departure.flight : 'unproved'
+    return departure.repositories.has(repository.name) ? 'proved' : 'unproved'
   }
 
   /**
@@ -80,7 +89,7 @@ export class Flights {
    * unless it starts the flight: then upstream's answer is the proof. `stated` is the size in bytes that a
    * manifest gives, if we hold one.
    */
-  join(
+  async join(
     repository: Repository,
     digest: Digest,
     stated: number | undefined,
@@ -90,16 +99,29 @@ export class Flights {
     const running = this.#aloft.get(key)
     if (running !== undefined) {
       running.repositories.add(repository.name)
-      return running.flight
+      if (running.asker === repository.name) return running.flight
+      return this.#joinOther(running, () => this.join(repository, digest, stated, upstream))
     }
     const spoiled = this.#spoiled.get(key)
-    if (spoiled !== undefined) return Promise.reject(spoiled)
+    if (spoiled !== undefined) throw spoiled
 
     const controller = new AbortController()
     const flight = this.#depart(repository, digest, stated, upstream, controller)
-    this.#aloft.set(key, { flight, repositories: new Set([repository.name]), controller })
-    this.#track(key, flight)
+    const ended = this.#track(key, flight)
+    const repositories = new Set([repository.name])
+    this.#aloft.set(key, { asker: repository.name, flight, repositories, controller, ended })
     return flight
+  }
+
+  /** What upstream tells another repository is no answer to this one, unless it is the blob itself. */
+  async #joinOther(
+    running: Departure,
+    startOwn: () => Promise<Flight | undefined>,
+  ): Promise<Flight | undefined> {
+    const flight = await running.flight.catch(() => undefined)
+    if (flight !== undefined) return flight
+    await running.ended
+    return startOwn()
   }
 
   /** Resolves when no flight is aloft. */
@@ -113,17 +135,18 @@ export class Flights {
   }
 
   /** Forgets the flight once it has landed or failed; failures belong to those who joined. */
-  #track(key: string, flight: Promise<Flight | undefined>): void {
-    const landing = flight
+  #track(key: string, flight: Promise<Flight | undefined>): Promise<void> {
+    const ended = flight
       .then((departed) => departed?.landed)
       .catch((reason: unknown) => {
         if (reason instanceof DigestMismatch) this.#spoiled.set(key, reason)
       })
       .finally(() => {
         this.#aloft.delete(key)
-        this.#landings.delete(landing)
+        this.#landings.delete(ended)
       })
-    this.#landings.add(landing)
+    this.#landings.add(ended)
+    return ended
   }
 
   async #depart(
@@ -149,21 +172,22 @@ export class Flights {
   }
 
   #fly(job: Job): Flight {
-    const { promise: verified, resolve, reject } = Promise.withResolvers<void>()
+    const { promise: presentable, resolve, reject } = Promise.withResolvers<void>()
+    if (job.size !== undefined && job.size > SMALL) resolve()
     const landed = this.#land(job, resolve)
     // Both may fail with nobody left to see it; followers learn it from their own pumps.
     landed.catch(reject)
-    verified.catch(() => {})
-    return { size: job.size, open: () => job.spool.open(), verified, landed }
+    presentable.catch(() => {})
+    return { size: job.size, open: () => job.spool.open(), presentable, landed }
   }
 
-  async #land(job: Job, onVerified: () => void): Promise<void> {
+  async #land(job: Job, onPresentable: () => void): Promise<void> {
     const { repository, digest, spool, reservation, controller } = job
     const { store, catalog, locks, clock, log } = this.#deps
     try {
-      await fill(job)
+      await fill(job, onPresentable)
       const file = await spool.finish()
-      onVerified()
+      onPresentable()
       await locks.run(digest, async () => {
         await store.adopt(file)
         await catalog.landed(repository, digest, file.size, clock.now())
@@ -190,14 +214,16 @@ interface Job {
   readonly controller: AbortController
 }
 
-async function fill({ source, size, spool, reservation }: Job): Promise<void> {
+async function fill({ source, size, spool, reservation }: Job, onLarge: () => void): Promise<void> {
   let received = 0
   for await (const chunk of source.body) {
     received += chunk.length
+    if (received > SMALL) onLarge()
     if (size === undefined) {
       await reservation.cover(Math.ceil(received / RESERVE_STEP) * RESERVE_STEP)
     }
     await spool.write(chunk)
+    reservation.wrote(received)
   }
 }
 

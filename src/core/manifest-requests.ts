@@ -96,8 +96,6 @@ export class ManifestRequests {
     const { digest } = resolution.descriptor
     const held = await manifests.held(repository, digest)
     if (held !== undefined) {
-      if (resolution.outcome === 'miss')
-        await manifests.moveTag(repository, digest, resolution.check)
       return { ...resolution, body: held }
     }
     try {
@@ -112,12 +110,7 @@ export class ManifestRequests {
   async #fetchTagged(ask: TagRequest, resolution: Resolution, wait: Wait): Promise<Found> {
     const { manifests, tags, clock } = this.#deps
     const { digest } = resolution.descriptor
-    const { result, first } = manifests.fetch(
-      ask.repository,
-      digest,
-      ask.upstream,
-      resolution.check,
-    )
+    const { result, first } = manifests.fetch(ask.repository, digest, ask.upstream)
     const until = Math.min(wait.until, resolution.patientUntil)
     const body = await waitUntil(result, until, clock, wait.signal)
     if (body === LATE) {

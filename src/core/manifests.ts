@@ -3,7 +3,7 @@ import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
 import { matchesDigest } from '../oci/digest.ts'
 import { readManifest } from '../oci/manifest.ts'
-import type { Repository } from '../oci/reference.ts'
+import type { Repository, Tag } from '../oci/reference.ts'
 import { Coalescer } from './coalescer.ts'
 import type { KeyedLock } from './keyed-lock.ts'
 import type { Log } from './log.ts'
@@ -12,6 +12,8 @@ import type { BlobStore, Catalog, Clock, ManifestBody, TagCheck, Upstream } from
 import type { Quota } from './quota.ts'
 import { readAll } from './read-all.ts'
 
+/** Tags whose manifest is still to come. */
+const MAX_EXPECTED = 10_000
 /** Bytes of manifests kept in memory: a few thousand of the usual size. */
 const MEMORY_BYTES = 64 * 1024 * 1024
 /** Never kept: an upstream's task for its whole life is bounded by this, whoever is still waiting. */
@@ -31,6 +33,7 @@ export class Manifests {
   readonly #deps: ManifestsDeps
   readonly #memory: LRUCache<string, ManifestBody>
   readonly #fetches = new Coalescer<ManifestBody | undefined>()
+  readonly #expected = new LRUCache<string, Map<Tag, TagCheck>>({ max: MAX_EXPECTED })
 
   constructor(deps: ManifestsDeps) {
     this.#deps = deps
@@ -62,13 +65,11 @@ export class Manifests {
     repository: Repository,
     digest: Digest,
     upstream: Upstream,
-    tag?: TagCheck,
   ): { readonly result: Promise<ManifestBody | undefined>; readonly first: boolean } {
-    // A fetch that also moves a tag is not the same task as one that does not.
-    return this.#fetches.run(`${keyOf(repository, digest)} ${tag?.tag ?? ''}`, async () => {
+    return this.#fetches.run(keyOf(repository, digest), async () => {
       const signal = AbortSignal.timeout(FETCH_TIMEOUT_MS)
       const body = await upstream.getManifest(repository.name, { kind: 'digest', digest }, signal)
-      if (body !== undefined) await this.land(repository, body, tag)
+      if (body !== undefined) await this.land(repository, body)
       return body
     })
   }
@@ -79,11 +80,17 @@ export class Manifests {
    */
   async land(repository: Repository, body: ManifestBody, tag?: TagCheck): Promise<void> {
     const { descriptor, bytes } = body
+    const key = keyOf(repository, descriptor.digest)
     const { children } = readManifest(bytes, descriptor.mediaType)
     try {
       await this.#store(repository, body)
       await this.#deps.catalog.record(repository, descriptor, children, tag)
-      this.#memory.set(keyOf(repository, descriptor.digest), body)
+      this.#memory.set(key, body)
+      const expected = this.#expected.get(key) ?? new Map<Tag, TagCheck>()
+      this.#expected.delete(key)
+      for (const check of expected.values()) {
+        await this.#deps.catalog.record(repository, descriptor, children, check)
+      }
     } catch (reason) {
       // The bytes are verified and in our hands; only keeping them has failed.
       this.#deps.log.error(
@@ -93,23 +100,36 @@ export class Manifests {
     }
   }
 
-  /** Moves a tag to a manifest that we hold already. `false`: it is no longer held after all. */
-  async moveTag(repository: Repository, digest: Digest, tag: TagCheck): Promise<boolean> {
-    const body = await this.held(repository, digest)
-    if (body === undefined) return false
-    const { children } = readManifest(body.bytes, body.descriptor.mediaType)
-    await this.#deps.catalog.record(repository, body.descriptor, children, tag)
-    return true
+  /**
+   * A HEAD said that the tag points at the digest. containerd and Docker ask for it by digest next, and
+   * then the tag has to be in the catalog too, or it would be lost with the next restart.
+   */
+  async expect(repository: Repository, digest: Digest, check: TagCheck): Promise<void> {
+    const row = await this.#deps.catalog.resolve(repository, check.tag)
+    if (row?.manifest.digest === digest) return
+    const held = await this.held(repository, digest)
+    if (held !== undefined) {
+      const { children } = readManifest(held.bytes, held.descriptor.mediaType)
+      await this.#deps.catalog.record(repository, held.descriptor, children, check)
+      return
+    }
+    const key = keyOf(repository, digest)
+    const tags = this.#expected.get(key) ?? new Map<Tag, TagCheck>()
+    this.#expected.set(key, tags.set(check.tag, check))
   }
 
   async #read(descriptor: Descriptor): Promise<ManifestBody | undefined> {
     const { store, log } = this.#deps
     const blob = await store.open(descriptor.digest, descriptor.size)
     if (blob === undefined) return undefined
-    const bytes = await readAll(blob, descriptor.size)
     // A damaged file is a miss: it is fetched again over the top.
-    if (matchesDigest(bytes, descriptor.digest)) return { descriptor, bytes }
-    log.error({ digest: descriptor.digest }, 'found a damaged manifest on disk')
+    try {
+      const bytes = await readAll(blob, descriptor.size)
+      if (matchesDigest(bytes, descriptor.digest)) return { descriptor, bytes }
+      log.error({ digest: descriptor.digest }, 'found a damaged manifest on disk')
+    } catch (reason) {
+      log.error({ digest: descriptor.digest, error: reason }, 'failed to read manifest from disk')
+    }
     return undefined
   }
 

@@ -14,6 +14,8 @@ export interface QuotaLimits {
 export interface Reservation {
   /** Makes the reservation at least this large; for bodies whose size upstream does not say. */
   cover(bytes: number): Promise<void>
+  /** So many of its bytes are on disk by now, where the volume's free space shows them already. */
+  wrote(bytes: number): void
   release(): void
 }
 
@@ -30,6 +32,8 @@ export class Quota {
   readonly #locks: KeyedLock<Digest>
   readonly #turn = new KeyedLock<'reserve'>()
   #reserved = 0
+  /** Bytes of reservations that have been written already. */
+  #written = 0
 
   constructor(deps: {
     readonly store: BlobStore
@@ -48,6 +52,7 @@ export class Quota {
   /** Throws NoSpace. */
   async reserve(bytes: number): Promise<Reservation> {
     let held = 0
+    let written = 0
     const cover = async (total: number) => {
       if (total <= held) return
       await this.#take(total - held)
@@ -56,9 +61,16 @@ export class Quota {
     await cover(bytes)
     return {
       cover,
+      wrote: (total) => {
+        const more = Math.min(total, held) - written
+        written += more
+        this.#written += more
+      },
       release: () => {
         this.#reserved -= held
+        this.#written -= written
         held = 0
+        written = 0
       },
     }
   }
@@ -77,8 +89,8 @@ export class Quota {
     const { total, free } = await this.#store.space()
     const { minFree, maxSize } = this.#limits
     const keepFree = 'bytes' in minFree ? minFree.bytes : minFree.ratio * total
-    // Reserved bytes may already be written in part; counting them whole errs on the safe side.
-    const overVolume = keepFree + this.#reserved + bytes - free
+    const toCome = this.#reserved - this.#written + bytes
+    const overVolume = keepFree + toCome - free
     if (maxSize === undefined) return overVolume
     const stored = (await this.#catalog.totals()).bytes
     return Math.max(overVolume, stored + this.#reserved + bytes - maxSize)

@@ -136,10 +136,14 @@ export class TagChecks {
         return undefined
       }
       const { descriptor, bytes } = head
-      await catalog.confirm(repository, { tag, checkedAt }, descriptor.digest)
-      if (bytes === undefined) return this.#remember(key, { descriptor, checkedAt })
+      const check = { tag, checkedAt }
+      await catalog.confirm(repository, check, descriptor.digest)
+      if (bytes === undefined) {
+        await manifests.expect(repository, descriptor.digest, check)
+        return this.#remember(key, { descriptor, checkedAt })
+      }
       const body = { descriptor, bytes }
-      await manifests.land(repository, body, { tag, checkedAt })
+      await manifests.land(repository, body, check)
       return this.#remember(key, { descriptor, checkedAt, body })
     } catch (reason) {
       if (reason instanceof UpstreamFailure) {

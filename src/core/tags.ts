@@ -5,7 +5,7 @@ import type { Freshness } from './freshness.ts'
 import { ageOf, judge, mayServeStale } from './freshness.ts'
 import { about } from './log.ts'
 import type { Answer } from './outcome.ts'
-import type { ManifestBody, TagCheck } from './ports.ts'
+import type { ManifestBody } from './ports.ts'
 import { UpstreamFailure } from './ports.ts'
 import type { Sighting, TagDeps, TagRequest } from './tag-checks.ts'
 import { nameOf, TagChecks } from './tag-checks.ts'
@@ -13,8 +13,6 @@ import { nameOf, TagChecks } from './tag-checks.ts'
 /** What a tag points at, and how we know. */
 export interface Resolution extends Answer {
   readonly descriptor: Descriptor
-  /** When upstream said so. */
-  readonly check: TagCheck
   /** The manifest itself, if finding out brought it along. */
   readonly body?: ManifestBody
   /** Milliseconds since the epoch: from then on an older copy is better than waiting. */
@@ -44,9 +42,9 @@ export class Tags {
     if (known === undefined) return this.#resolveCold(ask, need, wait)
     switch (this.#judge(ask, known)) {
       case 'fresh':
-        return toResolution(ask, known, { outcome: 'hit' })
+        return toResolution(known, { outcome: 'hit' })
       case 'usable':
-        this.#checkInBackground(ask)
+        this.#checkInBackground(ask, known)
         return this.stale(ask, known, 'revalidating')
       case 'expired':
         return this.#revalidate(ask, known, wait)
@@ -57,7 +55,7 @@ export class Tags {
   async reget(ask: TagRequest, wait: Wait): Promise<Resolution | undefined> {
     const { result, first } = this.#checks.get(ask)
     const found = await waitFor(result, wait, this.#deps.clock, nameOf(ask.repository, ask.tag))
-    return found && toResolution(ask, found, { outcome: first ? 'miss' : 'joined' })
+    return found && toResolution(found, { outcome: first ? 'miss' : 'joined' })
   }
 
   /** An answer from what is here, with the reason why it is not confirmed. */
@@ -65,7 +63,7 @@ export class Tags {
     const age = ageOf(known.checkedAt, this.#deps.clock.now())
     const name = nameOf(ask.repository, ask.tag)
     const warning = `${name} comes from the cache, last confirmed ${Math.round(age / 1000)} s ago (${detail})`
-    return toResolution(ask, known, { outcome: 'stale', detail, age, warning })
+    return toResolution(known, { outcome: 'stale', detail, age, warning })
   }
 
   #judge({ repository, tag, policy }: TagRequest, known: Sighting): Freshness {
@@ -82,12 +80,13 @@ export class Tags {
     if (need === 'manifest') return this.reget(ask, wait)
     const { result, first } = this.#checks.head(ask)
     const found = await waitFor(result, wait, this.#deps.clock, nameOf(ask.repository, ask.tag))
-    return found && toResolution(ask, found, { outcome: first ? 'miss' : 'joined' })
+    return found && toResolution(found, { outcome: first ? 'miss' : 'joined' })
   }
 
   async #revalidate(ask: TagRequest, known: Sighting, wait: Wait): Promise<Resolution | undefined> {
     const recent = this.#checks.recentFailure(ask)
     if (recent !== undefined) return this.#afterFailure(ask, known, recent)
+    if (this.#checks.isAbsent(ask)) return this.#afterGone(ask, known)
     const { clock } = this.#deps
     const { startedAt, result } = this.#checks.head(ask)
     const patientUntil = startedAt + ask.policy.patience
@@ -102,7 +101,7 @@ export class Tags {
       }
       if (found === undefined) return await this.#afterGone(ask, known)
       const isSame = found.descriptor.digest === known.descriptor.digest
-      return toResolution(ask, found, { outcome: isSame ? 'revalidated' : 'miss' }, patientUntil)
+      return toResolution(found, { outcome: isSame ? 'revalidated' : 'miss' }, patientUntil)
     } catch (reason) {
       if (reason instanceof UpstreamFailure) return this.#afterFailure(ask, known, reason)
       throw reason
@@ -110,17 +109,20 @@ export class Tags {
   }
 
   /** Nobody waits for it: what it finds is served to the next request. */
-  #checkInBackground(ask: TagRequest): void {
-    if (this.#checks.recentFailure(ask) !== undefined) return
+  #checkInBackground(ask: TagRequest, known: Sighting): void {
+    if (this.#checks.recentFailure(ask) !== undefined || this.#checks.isAbsent(ask)) return
     const { repository, tag, upstream } = ask
     const { manifests, log } = this.#deps
     const check = async () => {
       const found = await this.#checks.head(ask).result
-      if (found === undefined || found.body !== undefined) return
+      if (found === undefined) {
+        await this.#afterGone(ask, known)
+        return
+      }
       const { digest } = found.descriptor
-      const moved = { tag, checkedAt: found.checkedAt }
-      if (await manifests.moveTag(repository, digest, moved)) return
-      await manifests.fetch(repository, digest, upstream, moved).result
+      if (found.body !== undefined || digest === known.descriptor.digest) return
+      if (await manifests.held(repository, digest)) return
+      await manifests.fetch(repository, digest, upstream).result
     }
     check().catch((reason: unknown) => {
       // The copy has been served; the next request finds the failure in the memory of checks.
@@ -152,13 +154,7 @@ export class Tags {
   }
 }
 
-function toResolution(
-  ask: TagRequest,
-  found: Sighting,
-  answer: Answer,
-  patientUntil = Infinity,
-): Resolution {
-  const { descriptor, checkedAt, body } = found
-  const check = { tag: ask.tag, checkedAt }
-  return { ...answer, descriptor, check, patientUntil, ...(body && { body }) }
+function toResolution(found: Sighting, answer: Answer, patientUntil = Infinity): Resolution {
+  const { descriptor, body } = found
+  return { ...answer, descriptor, patientUntil, ...(body && { body }) }
 }

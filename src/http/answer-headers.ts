@@ -52,7 +52,13 @@ function cacheStatus({ outcome, detail }: Answer): string {
   return `${CACHE_NAME}; ${parameters}${because}`
 }
 
-/** Whether `If-None-Match` or `If-Range` names this very digest. A weak tag is no promise about bytes. */
-export function namesDigest(header: string | undefined, digest: Digest): boolean {
-  return header !== undefined && header.split(',').some((tag) => tag.trim() === `"${digest}"`)
+/** `If-None-Match` compares weakly (RFC 9110 §13.1.2), because either tag means the same content. */
+export function hasAlready(ifNoneMatch: string | undefined, digest: Digest): boolean {
+  const tags = ifNoneMatch?.split(',').map((tag) => tag.trim()) ?? []
+  return tags.some((tag) => tag === '*' || tag === `"${digest}"` || tag === `W/"${digest}"`)
+}
+
+/** `If-Range` compares strongly: a weak tag is no promise about bytes. */
+export function isSameBytes(ifRange: string, digest: Digest): boolean {
+  return ifRange.trim() === `"${digest}"`
 }

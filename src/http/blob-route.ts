@@ -6,7 +6,8 @@ import { WHOLE } from '../oci/byte-range.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/reference.ts'
 import type { HeaderFields } from './answer-headers.ts'
-import { commonHeaders, contentHeaders, namesDigest } from './answer-headers.ts'
+import { commonHeaders, contentHeaders, hasAlready, isSameBytes } from './answer-headers.ts'
+import { BodyWriter } from './body-writer.ts'
 import type { Exchange } from './exchange.ts'
 import { multipartBody } from './multipart.ts'
 import { isRanged, parseRange } from './range-header.ts'
@@ -43,7 +44,7 @@ export async function answerBlob(
   const { range, 'if-none-match': ifNoneMatch } = exchange.incoming.headers
   const ifRange = exchange.incoming.headers['if-range']?.toString()
   // With If-Range for something else, the client wants all of what is here now.
-  const wanted = ifRange === undefined || namesDigest(ifRange, digest) ? range : undefined
+  const wanted = ifRange === undefined || isSameBytes(ifRange, digest) ? range : undefined
   const needsSize = isRanged(wanted)
   const answer = await mirror.openBlob(
     { repository, digest, needsSize },
@@ -53,7 +54,7 @@ export async function answerBlob(
   note(exchange, answer)
   try {
     const headers = blobHeaders(exchange, repository, digest, answer)
-    if (namesDigest(ifNoneMatch, digest)) return new Response(null, { status: 304, headers })
+    if (hasAlready(ifNoneMatch, digest)) return new Response(null, { status: 304, headers })
     const ranges = answer.size === undefined ? undefined : parseRange(wanted, answer.size)
     if (ranges === undefined) await sendWhole(exchange, answer, headers)
     else await sendParts(exchange, answer, headers, ranges)
@@ -115,20 +116,17 @@ async function sendBody(
   body: (write: (chunk: Uint8Array) => Promise<void>) => Promise<void>,
 ): Promise<void> {
   const { outgoing } = exchange
-  const write = (chunk: Uint8Array) => {
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    outgoing.write(chunk, (failure) => (failure ? reject(failure) : resolve()))
-    exchange.bytes += chunk.length
-    return promise
-  }
+  const writer = new BodyWriter(exchange)
   // The first bytes may be far away; containerd waits 30 s for a head. From disk both go in one packet.
   if (exchange.subject.outcome !== 'hit') outgoing.flushHeaders()
   try {
-    await body(write)
+    await body((chunk) => writer.write(chunk))
     outgoing.end()
   } catch (reason) {
     if (!exchange.signal.aborted) exchange.subject.error = reason
     outgoing.destroy()
+  } finally {
+    writer.close()
   }
 }
 

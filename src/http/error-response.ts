@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http'
 import { ERROR_CODES, RegistryError } from '../oci/registry-error.ts'
 import type { HeaderFields } from './answer-headers.ts'
 import { commonHeaders } from './answer-headers.ts'
@@ -29,10 +28,20 @@ export function toErrorAnswer(reason: unknown, exchange: Exchange): ErrorAnswer 
   return { status: error.status, headers, body }
 }
 
-/** Answers before any router has seen the request, and closes: what else it sent is not to be read. */
-export function refuse(outgoing: ServerResponse, answer: ErrorAnswer, isHead: boolean): void {
-  outgoing.writeHead(answer.status, { ...answer.headers, connection: 'close' })
-  outgoing.end(isHead ? undefined : answer.body)
+/**
+ * Answers before any router has seen the request. It closes the connection where the request was
+ * malformed or has a body that nobody is going to read.
+ */
+export function refuse({ incoming, outgoing }: Exchange, answer: ErrorAnswer): void {
+  const { headers, method } = incoming
+  const hasBody =
+    headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+  const mustClose = hasBody || answer.status === 400
+  outgoing.writeHead(answer.status, {
+    ...answer.headers,
+    ...(mustClose && { connection: 'close' }),
+  })
+  outgoing.end(method === 'HEAD' ? undefined : answer.body)
 }
 
 function unexpected(reason: unknown): RegistryError {

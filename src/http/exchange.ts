@@ -42,6 +42,8 @@ export class Exchange {
   bytes = 0
   readonly #left = new AbortController()
   readonly #startedAt = performance.now()
+  /** Read now: a socket that was cut no longer knows its other end. */
+  readonly #client: string | undefined
 
   constructor(
     incoming: IncomingMessage,
@@ -50,6 +52,7 @@ export class Exchange {
   ) {
     this.incoming = incoming
     this.outgoing = outgoing
+    this.#client = incoming.socket.remoteAddress
     outgoing.once('close', () => {
       if (!outgoing.writableFinished) this.#left.abort(new ClientLeft())
       onEnd(this.#record())
@@ -66,7 +69,7 @@ export class Exchange {
     return {
       id: this.id,
       method: incoming.method ?? '',
-      client: incoming.socket.remoteAddress,
+      client: this.#client,
       userAgent: incoming.headers['user-agent'],
       ms: performance.now() - this.#startedAt,
       status: outgoing.statusCode,

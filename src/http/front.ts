@@ -13,6 +13,7 @@ import { Exchange } from './exchange.ts'
 import { parseRequestHost } from './request-host.ts'
 import { readRequestTarget } from './request-target.ts'
 import { answerRegistry } from './registry-routes.ts'
+import { send } from './send.ts'
 
 export interface FrontOptions {
   readonly mirror: Mirror
@@ -45,14 +46,18 @@ interface Env {
 export function createFront(options: FrontOptions): RequestListener {
   const admitted = new WeakMap<IncomingMessage, Admitted>()
   const app = createApp(options, admitted)
-  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false })
+  // Only for HTTP/1.0, which may leave it out; no answer of ours is made from a host name.
+  const listener = getRequestListener(app.fetch, {
+    overrideGlobalObjects: false,
+    hostname: 'localhost',
+  })
   return (incoming, outgoing) => {
     const exchange = new Exchange(incoming, outgoing, options.onRequest)
     try {
       admitted.set(incoming, admit(exchange, options.book))
     } catch (reason) {
       exchange.subject.error = reason
-      refuse(outgoing, toErrorAnswer(reason, exchange), incoming.method === 'HEAD')
+      refuse(exchange, toErrorAnswer(reason, exchange))
       return
     }
     // It answers every failure itself; a rejection would be a fault of the adapter.
@@ -64,6 +69,9 @@ export function createFront(options: FrontOptions): RequestListener {
 function admit(exchange: Exchange, book: AddressBook): Admitted {
   const { incoming } = exchange
   const target = readRequestTarget(incoming)
+  if (target.host.length === 0 && incoming.httpVersion !== '1.0') {
+    throw new RegistryError('NAME_INVALID', 'the request has no Host header')
+  }
   if (!isRegistryTarget(target.target, book)) {
     parseRequestHost(target.host)
     requireNoBody(incoming)
@@ -120,8 +128,7 @@ function answerError(reason: Error, exchange: Exchange): Response {
     return RESPONSE_ALREADY_SENT
   }
   const { status, headers, body } = toErrorAnswer(reason, exchange)
-  exchange.bytes = exchange.incoming.method === 'HEAD' ? 0 : body.length
-  return new Response(body, { status, headers })
+  return send(exchange, status, headers, body)
 }
 
 function notFound({ basePath }: AddressBook): RegistryError {

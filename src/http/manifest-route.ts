@@ -2,8 +2,10 @@ import type { Mirror } from '../core/mirror.ts'
 import type { Reference, Repository } from '../oci/reference.ts'
 import { formatReference } from '../oci/reference.ts'
 import { DOCKER_LIST, OCI_INDEX } from '../oci/media-types.ts'
-import { commonHeaders, contentHeaders, namesDigest } from './answer-headers.ts'
+import type { HeaderFields } from './answer-headers.ts'
+import { commonHeaders, contentHeaders, hasAlready } from './answer-headers.ts'
 import type { Exchange } from './exchange.ts'
+import { send } from './send.ts'
 
 /** GET and HEAD `<name>/manifests/<reference>`. */
 export async function answerManifest(
@@ -28,19 +30,18 @@ export async function answerManifest(
   subject.outcome = answer.outcome
   if (answer.detail !== undefined) subject.detail = answer.detail
   const { descriptor, bytes } = answer
-  const headers = {
+  const headers: HeaderFields = {
     ...commonHeaders(exchange),
     ...contentHeaders(descriptor.digest, repository.upstream, answer),
     'content-type': descriptor.mediaType,
   }
-  if (namesDigest(incoming.headers['if-none-match'], descriptor.digest)) {
-    return new Response(null, { status: 304, headers })
+  if (hasAlready(incoming.headers['if-none-match'], descriptor.digest)) {
+    return send(exchange, 304, headers)
   }
-  const length = { 'content-length': String(descriptor.size) }
-  if (isHead) return new Response(null, { headers: { ...headers, ...length } })
+  headers['content-length'] = String(descriptor.size)
+  if (isHead) return send(exchange, 200, headers)
   if (bytes === undefined) throw new Error('a manifest was asked for and only its descriptor came')
-  exchange.bytes = bytes.length
-  return new Response(bytes as Uint8Array<ArrayBuffer>, { headers: { ...headers, ...length } })
+  return send(exchange, 200, headers, bytes)
 }
 
 /** No `Accept` and wildcards mean anything; a list without any index type is from an old client. */

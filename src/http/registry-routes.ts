@@ -5,6 +5,7 @@ import { commonHeaders } from './answer-headers.ts'
 import { answerBlob, answerBlobHead } from './blob-route.ts'
 import type { Exchange } from './exchange.ts'
 import { answerManifest } from './manifest-route.ts'
+import { send } from './send.ts'
 
 /** Answers a registry request whose address has been read. Throws RegistryError. */
 export async function answerRegistry(
@@ -42,9 +43,12 @@ export async function answerRegistry(
 /** "Are you a registry, and may I come in?" We are, and everyone may. */
 function answerPing(exchange: Exchange): Response {
   exchange.subject.route = 'ping'
-  const headers = { ...commonHeaders(exchange), 'content-type': 'application/json' }
-  exchange.bytes = 2
-  return new Response('{}', { headers })
+  const headers = {
+    ...commonHeaders(exchange),
+    'content-type': 'application/json',
+    'content-length': '2',
+  }
+  return send(exchange, 200, headers, '{}')
 }
 
 function note(exchange: Exchange, { repository, route }: Named): void {

@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net'
 import { RegistryError } from '../oci/registry-error.ts'
 import { canonicalHost } from './address-book.ts'
 import { quoteInput } from './quote-input.ts'
@@ -24,7 +25,8 @@ export function parseRequestHost(values: readonly string[]): RequestHost | undef
     throw new RegistryError('NAME_INVALID', 'the request has several Host headers')
   const match = value.length > MAX_HOST_LENGTH ? null : HOST.exec(value)
   const name = match?.[1]
-  if (name === undefined || Number(match?.[2] ?? 1) > 65_535) {
+  const isAddress = name?.startsWith('[') !== true || isIPv6(name.slice(1, -1))
+  if (name === undefined || !isAddress || Number(match?.[2] ?? 1) > 65_535) {
     const detail = `the Host header ${quoteInput(value)} is not a host name with an optional port`
     throw new RegistryError('NAME_INVALID', detail)
   }

@@ -1,6 +1,7 @@
 import type { RequestListener, Server } from 'node:http'
 import { createServer } from 'node:http'
 import { StartError } from '../core/start-error.ts'
+import { refuseTunnel, refuseUnreadable } from './unreadable-request.ts'
 
 /** Longer than any client keeps an idle connection (containerd 30 s, BuildKit 120 s): they close first. */
 const KEEP_ALIVE_MS = 125_000
@@ -23,13 +24,22 @@ export async function listen(
   listener: RequestListener,
 ): Promise<HttpServer> {
   const server = createServer(
-    { maxHeaderSize: MAX_HEADER_BYTES, keepAliveTimeout: KEEP_ALIVE_MS },
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      // HTTP/1.0 may leave it out; the front refuses HTTP/1.1 without it, in the specification's form.
+      requireHostHeader: false,
+    },
     listener,
   )
   server.maxConnections = MAX_CONNECTIONS
   server.timeout = NO_PROGRESS_MS
   // Refusing a push needs none of its body: the client is told before it sends one.
   server.on('checkContinue', listener)
+  // Any other expectation may be ignored (RFC 9110 §10.1.1).
+  server.on('checkExpectation', listener)
+  server.on('clientError', refuseUnreadable)
+  server.on('connect', refuseTunnel)
   await started(server, address)
   const bound = server.address()
   const port = typeof bound === 'object' && bound !== null ? bound.port : address.port

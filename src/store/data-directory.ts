@@ -88,17 +88,20 @@ function checkSqlite(database: Database.Database): void {
 }
 
 function checkFormat({ root, format }: Layout): void {
-  let found: string
+  let found = ''
   try {
     found = readFileSync(format, 'utf8').trim()
   } catch (cause) {
     if (!isErrno(cause, 'ENOENT')) throw unusable(root, cause)
+  }
+  // An empty one is from a start that was killed between making the file and writing to it.
+  if (found === '') {
     try {
       writeFileSync(format, `${FORMAT}\n`)
-    } catch (failed) {
-      throw unusable(root, failed)
+      return
+    } catch (cause) {
+      throw unusable(root, cause)
     }
-    return
   }
   if (found === String(FORMAT)) return
   const hint = 'use the version of oci-mirror that wrote it, or another directory (storage.dir)'

@@ -5,7 +5,7 @@ import { parseDigest } from '../oci/digest.ts'
 import type { UpstreamName } from '../oci/reference.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { DiskSpool, DiskVerifiedFile } from './disk-spool.ts'
-import type { Fs } from './fs.ts'
+import type { File, Fs } from './fs.ts'
 import { isErrno, nodeFs } from './fs.ts'
 import type { Layout } from './layout.ts'
 import { blobDirectory, blobPath, layoutOf, spoolDirectory } from './layout.ts'
@@ -44,17 +44,20 @@ export class DiskBlobStore implements BlobStore {
   }
 
   async open(digest: Digest, size?: number): Promise<OpenBlob | undefined> {
+    let file: File | undefined
     try {
-      const file = await this.#fs.open(blobPath(this.#layout, digest), 'r')
+      file = await this.#fs.open(blobPath(this.#layout, digest), 'r')
       const found = (await file.stat()).size
       if (size === undefined || found === size) return new StoredBlob(file, found, this.#pool)
-      await file.close()
-      return undefined
     } catch (cause) {
       // Gone, or on a bad sector: either way it has to come from upstream again.
-      if (isErrno(cause, 'ENOENT', 'EIO')) return undefined
-      throw cause
+      if (!isErrno(cause, 'ENOENT', 'EIO')) {
+        await file?.close()
+        throw cause
+      }
     }
+    await file?.close()
+    return undefined
   }
 
   async createSpool(
@@ -66,11 +69,18 @@ export class DiskBlobStore implements BlobStore {
     await this.#fs.mkdir(directory)
     const path = this.#freePath(join(directory, digest))
     this.#spools.add(path)
-    const onEnd = () => this.#spools.delete(path)
+    const onUnlinked = () => this.#spools.delete(path)
     try {
-      return await DiskSpool.open({ digest, size, path, fs: this.#fs, pool: this.#pool, onEnd })
+      return await DiskSpool.open({
+        digest,
+        size,
+        path,
+        fs: this.#fs,
+        pool: this.#pool,
+        onUnlinked,
+      })
     } catch (reason) {
-      onEnd()
+      onUnlinked()
       throw reason
     }
   }
@@ -82,6 +92,8 @@ export class DiskBlobStore implements BlobStore {
     await this.#fs.chmod(verified.path, 0o440)
     await this.#fs.mkdir(blobDirectory(this.#layout, verified.digest))
     await this.#fs.rename(verified.path, blobPath(this.#layout, verified.digest))
+    verified.isAdopted = true
+    this.#spools.delete(verified.path)
   }
 
   async delete(digest: Digest): Promise<boolean> {

@@ -21,8 +21,8 @@ export interface SpoolOptions {
   readonly path: string
   readonly fs: Fs
   readonly pool: BufferPool
-  /** Called once, when the spool has either been finished or discarded. */
-  readonly onEnd: () => void
+  /** Called once, when the path belongs to nobody any more: after a discard. Adoption moves it away. */
+  readonly onUnlinked: () => void
 }
 
 /** What `finish` proves. The path is for the store that made the spool. */
@@ -30,6 +30,8 @@ export class DiskVerifiedFile {
   readonly digest: Digest
   readonly size: number
   readonly path: string
+  /** Set by the store once it has moved the file to its place. */
+  isAdopted = false
 
   constructor(digest: Digest, size: number, path: string) {
     this.digest = digest
@@ -63,6 +65,7 @@ export class DiskSpool implements Spool {
   /** The download itself counts as one user of the descriptor. */
   #users = 1
   #hasEnded = false
+  #verified: DiskVerifiedFile | undefined
 
   private constructor(options: SpoolOptions, file: File) {
     this.#options = options
@@ -104,15 +107,19 @@ export class DiskSpool implements Spool {
     }
     this.#end({ kind: 'verified' })
     // The one place where a VerifiedFile is made, and the reason that it can be trusted.
-    return new DiskVerifiedFile(digest, this.#received, path) as unknown as VerifiedFile
+    this.#verified = new DiskVerifiedFile(digest, this.#received, path)
+    return this.#verified as unknown as VerifiedFile
   }
 
   async discard(reason: unknown): Promise<void> {
     // Where adopting failed after all was verified, those who follow may read on.
     if (this.#state.kind === 'growing') this.#state = { kind: 'failed', reason }
     await this.#flushing
-    await this.#unlink()
-    this.#end(this.#state)
+    try {
+      await this.#unlink()
+    } finally {
+      this.#end(this.#state)
+    }
   }
 
   open(): OpenBlob | undefined {
@@ -190,7 +197,6 @@ export class DiskSpool implements Spool {
     this.#notify()
     if (this.#hasEnded) return
     this.#hasEnded = true
-    this.#options.onEnd()
     void this.#leave()
   }
 
@@ -200,11 +206,14 @@ export class DiskSpool implements Spool {
   }
 
   async #unlink(): Promise<void> {
+    // After adoption the path is free for another spool, and no longer ours to remove.
+    if (this.#verified?.isAdopted === true) return
     try {
       await this.#options.fs.unlink(this.#options.path)
     } catch (cause) {
       if (!isErrno(cause, 'ENOENT')) throw cause
     }
+    this.#options.onUnlinked()
   }
 }
 

@@ -13,6 +13,7 @@ const TOUCH_EVERY_MS = 5_000
 /** Rows read at a time while evicting, so that nothing holds a cursor open across deletions. */
 const EVICTION_PAGE = 64
 const REPOSITORIES_REMEMBERED = 10_000
+const MAX_TOUCHED = 100_000
 
 /**
  * The catalog in one SQLite file, used by one process. Its methods are asynchronous for the sake of
@@ -167,10 +168,16 @@ export class SqliteCatalog implements Catalog {
 
   #flushTouches(): void {
     if (this.#touched.size === 0) return
-    this.#database.transaction(() => {
-      for (const [digest, at] of this.#touched) this.#sql.touch.run(at, digest, at)
-    })()
-    this.#touched.clear()
+    try {
+      this.#database.transaction(() => {
+        for (const [digest, at] of this.#touched) this.#sql.touch.run(at, digest, at)
+      })()
+      this.#touched.clear()
+    } catch {
+      // A locked or full database: the times are kept for the next turn, and bounded, because losing
+      // some only makes eviction a little less exact.
+      if (this.#touched.size > MAX_TOUCHED) this.#touched.clear()
+    }
   }
 
   /** Asking never adds a repository: names that do not exist cost clients nothing to invent. */

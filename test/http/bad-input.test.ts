@@ -1,3 +1,5 @@
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { FakeRegistry } from '../support/fake-registry.ts'
 import { buildImage } from '../support/images.ts'
@@ -187,6 +189,32 @@ describe('bad input', () => {
     await expectRefusal(response, 404, 'UNSUPPORTED')
   })
 
+  it('HTTP/1.1 without Host is refused, HTTP/1.0 without Host is not', async () => {
+    const lines = (version: string) => `GET /v2/ HTTP/${version}\r\n\r\n`
+    expect(await firstLine(mirror.port, lines('1.1'))).toBe('HTTP/1.1 400 Bad Request')
+    expect(await firstLine(mirror.port, lines('1.0'))).toBe('HTTP/1.1 200 OK')
+  })
+
+  it.each([
+    ['no HTTP', 'hello\r\n\r\n', '400 Bad Request'],
+    ['a header line without a colon', 'GET /v2/ HTTP/1.1\r\nHost a\r\n\r\n', '400 Bad Request'],
+    [
+      '70 kB of headers',
+      `GET /v2/ HTTP/1.1\r\nX: ${'a'.repeat(70_000)}\r\n\r\n`,
+      '431 Request Header Fields Too Large',
+    ],
+    ['a tunnel', 'CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: a\r\n\r\n', '405 Method Not Allowed'],
+    ['an address that is none', 'GET /v2/ HTTP/1.1\r\nHost: [1:2]\r\n\r\n', '400 Bad Request'],
+  ])('%s is answered in the form of the specification', async (_, request, status) => {
+    const answer = await rawAnswer(mirror.port, request)
+    expect(answer.split('\r\n')[0]).toBe(`HTTP/1.1 ${status}`)
+    expect(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')))).toHaveProperty('errors')
+  })
+
+  it('an expectation that nobody knows is ignored', async () => {
+    expect((await raw('/v2/', { headers: [['Expect', 'x']] })).status).toBe(200)
+  })
+
   it('a HEAD is refused without a body', async () => {
     const response = await raw('/v2/library/app/manifests/v1?ns=unknown.example', {
       method: 'HEAD',
@@ -222,3 +250,13 @@ describe('bad input', () => {
     expect(await Array.fromAsync(mirror.store.list())).toEqual([])
   })
 })
+
+function rawAnswer(port: number, request: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  socket.end(request)
+  return text(socket)
+}
+
+async function firstLine(port: number, request: string): Promise<string | undefined> {
+  return (await rawAnswer(port, request)).split('\r\n')[0]
+}
