@@ -151,7 +151,9 @@ describe('at the wrong moment', () => {
     const repository = { upstream: 'docker.io' as UpstreamName, name: 'acme/app' as RepositoryName }
     const request = { repository, digest: large.digest, needsSize: false }
     const gone = AbortSignal.abort(new Error('left'))
-    await expect(mirror.mirror.openBlob(request, { kind: 'anonymous' }, gone)).rejects.toThrow('left')
+    await expect(mirror.mirror.openBlob(request, { kind: 'anonymous' }, gone)).rejects.toThrow(
+      'left',
+    )
     // An unhandled rejection would end this test run.
     await new Promise((resolve) => setTimeout(resolve, 20))
   })
