@@ -25,6 +25,9 @@ export default defineConfig({
 
     // A path before everything: clients then use http://mirror.lan:5000/mirror.
     // basePath: '/mirror',
+
+    // Whether /v2/_catalog lists the repositories that are held.
+    catalog: false,
   },
 
   storage: {
@@ -56,6 +59,8 @@ export default defineConfig({
       // whatever they open, which `access: 'shared'` confirms.
       // auth: { username: 'robot', password: file('/run/secrets/docker-hub') },
       // auth: { token: env('HUB_TOKEN') },
+      // auth: { dockerConfig: '/root/.docker/config.json' }, // what `docker login` has written
+      // auth: { helper: 'ecr-login' }, // runs docker-credential-ecr-login
       // access: 'shared',
 
       // Shorter names: mirror.lan:5000/hub/library/alpine.

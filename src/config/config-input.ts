@@ -48,6 +48,11 @@ interface ServerInput {
    * the mirror itself belongs to the default upstream.
    */
   readonly names?: readonly string[] | undefined
+  /**
+   * Answer /v2/_catalog with the repositories that are held. Whoever may pull them may then list
+   * them. Default: false.
+   */
+  readonly catalog?: boolean | undefined
 }
 
 interface StorageInput {
@@ -79,7 +84,10 @@ interface UpstreamInput {
    * belong to this upstream.
    */
   readonly hosts?: readonly string[] | undefined
-  /** Credentials for the upstream: username and password, or a token. Needs access. */
+  /**
+   * Credentials for the upstream: username and password, a token, Docker's config.json or a credential
+   * helper. Needs access.
+   */
   readonly auth?: AuthInput | undefined
   /**
    * Who may read what the credentials open. The only answer there is: "shared", every client of the
@@ -128,11 +136,40 @@ interface TagsInput {
   readonly immutable?: readonly string[] | undefined
 }
 
+type AuthInput = LoginInput | TokenInput | DockerConfigInput | HelperInput
+
 /** Each is the secret itself, `env('NAME')` or `file('path')`: see define-config.ts. */
-type AuthInput =
-  | { readonly username: Secret; readonly password: Secret }
-  /** Sent as it is: `Authorization: Bearer <token>`. */
-  | { readonly token: Secret }
+interface LoginInput {
+  /** User name: a text, env('NAME') or file('path'). */
+  readonly username: Secret
+  /** Password: a text, env('NAME') or file('path'). */
+  readonly password: Secret
+}
+
+interface TokenInput {
+  /** Sent as it is, Authorization: Bearer: a text, env('NAME') or file('path'). */
+  readonly token: Secret
+}
+
+interface DockerConfigInput {
+  /**
+   * Docker's config.json with auths, credHelpers or credsStore, relative to the configuration file.
+   * It is read anew for each use.
+   */
+  readonly dockerConfig: string
+  /** What a Docker file or helper calls the registry. Default: the upstream's name. */
+  readonly server?: string | undefined
+}
+
+interface HelperInput {
+  /**
+   * A credential helper: ecr-login runs docker-credential-ecr-login. What it says is used for ten
+   * minutes, and asked for again when the upstream refuses it.
+   */
+  readonly helper: string
+  /** What a Docker file or helper calls the registry. Default: the upstream's name. */
+  readonly server?: string | undefined
+}
 
 interface LogInput {
   /** The least important that is logged. OCI_MIRROR_LOG_LEVEL overrides it. Default: info. */

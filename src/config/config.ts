@@ -22,6 +22,8 @@ export interface ServerConfig {
   readonly publicUrl: URL | undefined
   /** The mirror's own names: lower case, with the port unless it is 443. */
   readonly names: readonly string[]
+  /** Whether `_catalog` lists the repositories that are held. */
+  readonly catalog: boolean
 }
 
 export interface ListenAddress {
@@ -61,8 +63,11 @@ export interface UpstreamConfig {
   readonly aliases: readonly string[]
   /** `host`, `host:port` or `:port`, lower case. */
   readonly hosts: readonly string[]
-  /** Reads the secrets anew on each call. Rejects with a message that names the key, never the value. */
-  readonly credentials: (() => Promise<Credentials>) | undefined
+  /**
+   * Reads the secrets anew on each call, or tells which program has them. Rejects with a message that
+   * names the place, never the value.
+   */
+  readonly credentials: (() => Promise<Credentials | CredentialHelper>) | undefined
   readonly access: 'shared' | undefined
   readonly tags: TagsConfig
   /** PEM text, trusted in addition to the system's roots. */
@@ -71,6 +76,18 @@ export interface UpstreamConfig {
   readonly tokenRealms: readonly string[]
   readonly redirectHosts: readonly string[]
   readonly connections: number
+  /** From the environment alone, and the same for all upstreams. */
+  readonly proxies: ProxyConfig
+}
+
+/** HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY. The URLs may hold a user name and a password. */
+export interface ProxyConfig {
+  /** For whatever has http://. */
+  readonly http: URL | undefined
+  /** For whatever has https://. */
+  readonly https: URL | undefined
+  /** The entries of NO_PROXY. */
+  readonly bypass: readonly string[]
 }
 
 /** Durations in milliseconds. */
@@ -84,5 +101,14 @@ export interface TagsConfig {
   readonly immutable: readonly string[]
 }
 
+/** `identityToken` is for a token server, in place of a password. */
 export type Credentials =
-  { readonly username: string; readonly password: string } | { readonly token: string }
+  | { readonly username: string; readonly password: string }
+  | { readonly token: string }
+  | { readonly identityToken: string }
+
+/** The program `docker-credential-<helper>` knows the credentials of `server`. */
+export interface CredentialHelper {
+  readonly helper: string
+  readonly server: string
+}

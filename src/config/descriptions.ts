@@ -17,6 +17,10 @@ export const DESCRIPTIONS: ReadonlyMap<string, string> = new Map([
     'server.names',
     'Other host names of the mirror, with the port unless it is 443. An image that is named after the mirror itself belongs to the default upstream.',
   ],
+  [
+    'server.catalog',
+    'Answer /v2/_catalog with the repositories that are held. Whoever may pull them may then list them. Default: false.',
+  ],
   ['storage', 'Where content is kept, and how much of it.'],
   [
     'storage.dir',
@@ -50,7 +54,25 @@ export const DESCRIPTIONS: ReadonlyMap<string, string> = new Map([
   ],
   [
     'upstreams.*.auth',
-    'Credentials for the upstream: username and password, or a token. Needs access.',
+    "Credentials for the upstream: username and password, a token, Docker's config.json or a credential helper. Needs access.",
+  ],
+  ['upstreams.*.auth.username', "User name: a text, env('NAME') or file('path')."],
+  ['upstreams.*.auth.password', "Password: a text, env('NAME') or file('path')."],
+  [
+    'upstreams.*.auth.token',
+    "Sent as it is, Authorization: Bearer: a text, env('NAME') or file('path').",
+  ],
+  [
+    'upstreams.*.auth.dockerConfig',
+    "Docker's config.json with auths, credHelpers or credsStore, relative to the configuration file. It is read anew for each use.",
+  ],
+  [
+    'upstreams.*.auth.helper',
+    'A credential helper: ecr-login runs docker-credential-ecr-login. What it says is used for ten minutes, and asked for again when the upstream refuses it.',
+  ],
+  [
+    'upstreams.*.auth.server',
+    "What a Docker file or helper calls the registry. Default: the upstream's name.",
   ],
   [
     'upstreams.*.access',

@@ -1,5 +1,7 @@
 import { resolve } from 'node:path'
 import { readCaBundle } from './ca-bundle.ts'
+import { findHelper, readHelperName } from './credential-helper.ts'
+import { dockerServer, readDockerConfig } from './docker-config.ts'
 import { configuredUpstreams } from './name-problems.ts'
 import type { Path, Problem } from './problem.ts'
 import { isTable, tableAt, valueAt } from './raw-input.ts'
@@ -18,15 +20,42 @@ export async function fileProblems(
     if (typeof ca === 'string' && ca !== '') {
       checks.push(attempt([...path, 'ca'], () => readCaBundle(resolve(place.dir, ca))))
     }
-    for (const [key, value] of Object.entries(tableAt(entry, 'auth'))) {
+    const auth = tableAt(entry, 'auth')
+    for (const key of ['username', 'password', 'token']) {
+      const value = auth[key]
       if (!isSecret(value)) continue
       checks.push(attempt([...path, 'auth', key], () => readSecret(value, place)))
     }
+    checks.push(...dockerChecks(name, auth, place))
   }
   return (await Promise.all(checks)).flat()
 }
 
-async function attempt(path: Path, check: () => Promise<string>): Promise<readonly Problem[]> {
+/** The Docker file has to have an entry, and the helper that it or `auth` names a program. */
+function dockerChecks(
+  upstream: string,
+  auth: Readonly<Record<string, unknown>>,
+  place: SecretPlace,
+): readonly Promise<readonly Problem[]>[] {
+  const { dockerConfig, helper, server } = auth
+  const path = ['upstreams', upstream, 'auth']
+  const checks: Promise<readonly Problem[]>[] = []
+  if (typeof helper === 'string' && 'value' in readHelperName(helper)) {
+    checks.push(attempt([...path, 'helper'], () => findHelper(helper, place.env['PATH'])))
+  }
+  if (typeof dockerConfig === 'string' && dockerConfig !== '') {
+    const wanted = typeof server === 'string' ? server : dockerServer(upstream)
+    checks.push(
+      attempt([...path, 'dockerConfig'], async () => {
+        const found = await readDockerConfig(resolve(place.dir, dockerConfig), wanted)
+        if ('helper' in found) await findHelper(found.helper, place.env['PATH'])
+      }),
+    )
+  }
+  return checks
+}
+
+async function attempt(path: Path, check: () => Promise<unknown>): Promise<readonly Problem[]> {
   try {
     await check()
     return []

@@ -9,6 +9,7 @@ import type { Override } from './overrides.ts'
 import { applyOverrides, originOf } from './overrides.ts'
 import type { Problem } from './problem.ts'
 import { ConfigError, formatPath } from './problem.ts'
+import { readProxies } from './proxies.ts'
 import { readConfigFile } from './read-config-file.ts'
 import { resolveConfig } from './resolve-config.ts'
 import type { Settings } from './settings.ts'
@@ -40,7 +41,8 @@ const NOTHING: ConfigFile = { path: '', value: {}, lineOf: () => undefined }
 export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const { env, cwd, systemDir = SYSTEM_DIR } = options
   const source = await locateConfig({ file: options.file, env, cwd, systemDir })
-  const faults = [...environmentProblems(env)]
+  const { proxies, problems: proxyProblems } = readProxies(env)
+  const faults = [...environmentProblems(env), ...proxyProblems]
   const file = source === undefined ? NOTHING : await readOrReport(source, cwd, faults)
   const overrides = [...environmentOverrides(env), ...(options.flags ?? [])]
   const input = applyOverrides(file.value, overrides)
@@ -50,7 +52,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   }
   if (faults.length > 0) throw new ConfigError(faults)
   const settings = settingsSchema.parse(input)
-  return { config: await resolveConfig(settings, { source, cwd, place }), settings }
+  return { config: await resolveConfig(settings, { source, cwd, place, proxies }), settings }
 }
 
 /** A file that cannot be read is one fault; the variables and flags are checked all the same. */

@@ -46,6 +46,7 @@ function printableServer({ server }: Config): object {
     basePath: server.basePath,
     ...optional('publicUrl', server.publicUrl, String),
     names: server.names,
+    catalog: server.catalog,
   }
 }
 
@@ -82,9 +83,15 @@ function printableTags(tags: TagsConfig): object {
 }
 
 function printableAuth(auth: NonNullable<UpstreamSettings['auth']>): object {
-  return Object.fromEntries(
-    Object.entries(auth).map(([key, secret]) => [key, printableSecret(secret)]),
-  )
+  const { dockerConfig, helper, server, ...secrets } = auth
+  return {
+    ...Object.fromEntries(
+      Object.entries(secrets).map(([key, secret]) => [key, printableSecret(secret)]),
+    ),
+    ...optional('dockerConfig', dockerConfig, String),
+    ...optional('helper', helper, String),
+    ...optional('server', server, String),
+  }
 }
 
 function printableSecret(secret: Secret | undefined): unknown {

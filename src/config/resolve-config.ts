@@ -2,9 +2,9 @@ import { resolve } from 'node:path'
 import { DOCKER_HUB, parseUpstreamName } from '../oci/reference.ts'
 import type { UpstreamName } from '../oci/reference.ts'
 import { readCaBundle } from './ca-bundle.ts'
-import type { Config, Credentials, UpstreamConfig } from './config.ts'
+import type { Config, ProxyConfig, UpstreamConfig } from './config.ts'
+import { readCredentials } from './credentials.ts'
 import type { SecretPlace } from './secret.ts'
-import { readSecret } from './secret.ts'
 import type { Settings, UpstreamSettings } from './settings.ts'
 
 /** What paths are relative to: files that the configuration names to the file, the data to where we run. */
@@ -12,6 +12,7 @@ export interface Origin {
   readonly source: string | undefined
   readonly cwd: string
   readonly place: SecretPlace
+  readonly proxies: ProxyConfig
 }
 
 /** Makes settings that have been found faultless into what the mirror runs with. */
@@ -19,7 +20,7 @@ export async function resolveConfig(settings: Settings, origin: Origin): Promise
   const { server, storage, staleIfError, log } = settings
   const upstreams = new Map<UpstreamName, UpstreamConfig>()
   for (const [name, entry] of Object.entries(settings.upstreams)) {
-    const upstream = await resolveUpstream(name, entry, origin.place)
+    const upstream = await resolveUpstream(name, entry, origin)
     upstreams.set(upstream.name, upstream)
   }
   return deepFreeze({
@@ -40,7 +41,7 @@ export async function resolveConfig(settings: Settings, origin: Origin): Promise
 async function resolveUpstream(
   key: string,
   settings: UpstreamSettings,
-  place: SecretPlace,
+  { place, proxies }: Origin,
 ): Promise<UpstreamConfig> {
   const { url, endpoints, auth, access, ca, aliases, ...rest } = settings
   const name = canonicalName(key)
@@ -51,6 +52,7 @@ async function resolveUpstream(
     aliases: aliases.filter((alias) => parseUpstreamName(alias) !== name),
     credentials: auth && (() => readCredentials(name, auth, place)),
     access,
+    proxies,
     ca: ca === undefined ? undefined : await readCaBundle(resolve(place.dir, ca)),
   })
 }
@@ -67,24 +69,6 @@ function resolveDefault(
   if (given === false) return undefined
   if (given !== undefined) return canonicalName(given)
   return upstreams.has(DOCKER_HUB) ? DOCKER_HUB : undefined
-}
-
-async function readCredentials(
-  upstream: UpstreamName,
-  auth: NonNullable<UpstreamSettings['auth']>,
-  place: SecretPlace,
-): Promise<Credentials> {
-  try {
-    const { username, password, token } = auth
-    if (token !== undefined) return { token: await readSecret(token, place) }
-    return {
-      username: await readSecret(username ?? '', place),
-      password: await readSecret(password ?? '', place),
-    }
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new Error(`cannot read the credentials of ${upstream}: ${reason}`, { cause })
-  }
 }
 
 function canonicalName(text: string): UpstreamName {

@@ -23,7 +23,8 @@ export async function readSecret(secret: Secret, place: SecretPlace): Promise<st
   return checked(await readText(path), path)
 }
 
-async function readText(path: string): Promise<string> {
+/** The text of a file that holds secrets. Throws an Error whose message says what the system found. */
+export async function readText(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8')
   } catch (cause) {

@@ -1,6 +1,8 @@
 import * as z from 'zod'
 import { readBasePath } from './base-path.ts'
 import { LOG_FORMATS, LOG_LEVELS } from './config.ts'
+import { readHelperName } from './credential-helper.ts'
+import { readServer, SERVER_FORMS } from './docker-config.ts'
 import { DURATION_FORMS, readDuration } from './duration.ts'
 import { HOST_FORMS, readHost, readHostOrPort } from './host-name.ts'
 import { isImmutablePattern } from './immutable-tags.ts'
@@ -65,6 +67,7 @@ const server = z.strictObject({
   basePath: text('a path', readBasePath).prefault(''),
   publicUrl: text('a URL', readPublicUrl).optional(),
   names: hosts(),
+  catalog: z.boolean().default(false),
 })
 
 const storage = z.strictObject({
@@ -78,6 +81,9 @@ const auth = z.strictObject({
   username: secret.optional(),
   password: secret.optional(),
   token: secret.optional(),
+  dockerConfig: nonEmpty('the path of a Docker configuration file').optional(),
+  helper: text('the name of a credential helper', readHelperName).optional(),
+  server: text(SERVER_FORMS, readServer).optional(),
 })
 
 const tags = z.strictObject({

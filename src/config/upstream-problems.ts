@@ -6,6 +6,8 @@ const SHARED =
   'expected "shared", because this upstream has credentials: every client of the mirror will be able ' +
   "to read whatever they open. Write access: 'shared' if that is what you want"
 
+const ONE_FORM = 'expected one of username and password, token, dockerConfig, or helper'
+
 /** Keys of one upstream that do not go together, or not without each other. */
 export function upstreamProblems(input: unknown): readonly Problem[] {
   const upstreams = configuredUpstreams(input)
@@ -36,9 +38,12 @@ function authKeys(entry: Readonly<Record<string, unknown>>): readonly Found[] {
   if (!isTable(auth)) return []
   const found: Found[] = []
   const has = (key: string) => auth[key] !== undefined
-  const isToken = has('token') && !has('username') && !has('password')
-  const isPair = has('username') && has('password') && !has('token')
-  if (!isToken && !isPair) found.push(['auth', 'expected username and password, or token alone'])
+  const forms = [['username', 'password'], ['token'], ['dockerConfig'], ['helper']]
+  const [form, ...others] = forms.filter((keys) => keys.some(has))
+  if (form === undefined || others.length > 0 || !form.every(has)) found.push(['auth', ONE_FORM])
+  if (has('server') && !has('dockerConfig') && !has('helper')) {
+    found.push(['auth', 'has a server, which only dockerConfig and helper make use of'])
+  }
   if (entry['access'] === undefined) found.push(['access', SHARED])
   return found
 }

@@ -1,7 +1,9 @@
+import { isDeepStrictEqual } from 'node:util'
 import { UpstreamFailure } from '../core/ports.ts'
 import type { RepositoryName } from '../oci/reference.ts'
 import { basicHeader } from './basic-header.ts'
 import { parseChallenges, pickChallenge } from './challenge.ts'
+import type { CredentialSource } from './credential-source.ts'
 import { describeUrl } from './describe-url.ts'
 import type { Credentials, RegistryOptions } from './options.ts'
 import { judgeRealm } from './realm-rule.ts'
@@ -9,8 +11,10 @@ import type { TokenRequest, Tokens } from './tokens.ts'
 
 export interface Authorization {
   readonly header: string
-  /** Only for tokens that can be replaced: forgets this one. */
-  readonly drop?: () => void
+  /** A token server made it for us and makes another at any time; else it is the credentials themselves. */
+  readonly isIssued: boolean
+  /** The registry refused it: forgets it, so that `current` gives another if there is another. */
+  readonly drop: () => void
 }
 
 /** How the registry wants to be asked, as far as it holds for all its repositories. */
@@ -34,28 +38,57 @@ export class Authorizer {
   readonly #endpoint: URL
   readonly #options: RegistryOptions
   readonly #tokens: Tokens
+  readonly #credentials: CredentialSource | undefined
   #scheme: Scheme | undefined
   /** Repositories that the registry calls by another name than ours, as one behind a path does. */
   readonly #oddScopes = new Map<RepositoryName, readonly string[]>()
 
-  constructor(endpoint: URL, options: RegistryOptions, tokens: Tokens) {
+  constructor(
+    endpoint: URL,
+    options: RegistryOptions,
+    tokens: Tokens,
+    credentials: CredentialSource | undefined,
+  ) {
     this.#endpoint = endpoint
     this.#options = options
     this.#tokens = tokens
+    this.#credentials = credentials
   }
 
-  /** `undefined` where all that we know is to ask anonymously. */
+  /**
+   * `undefined` where all that we know is to ask anonymously. Credentials that the token server refuses
+   * are asked for once more: they may have been rotated since.
+   */
   async current(
     repository: RepositoryName,
     signal: AbortSignal,
   ): Promise<Authorization | undefined> {
-    const credentials = await this.#readCredentials()
+    const credentials = await this.#readCredentials(signal)
+    try {
+      return await this.#authorize(credentials, repository, signal)
+    } catch (failure) {
+      const isRefused = failure instanceof UpstreamFailure && failure.kind === 'denied'
+      if (!isRefused || credentials === undefined) throw failure
+      this.#credentials?.refused(credentials)
+      const others = await this.#readCredentials(signal)
+      if (isDeepStrictEqual(others, credentials)) throw failure
+      return this.#authorize(others, repository, signal)
+    }
+  }
+
+  async #authorize(
+    credentials: Credentials | undefined,
+    repository: RepositoryName,
+    signal: AbortSignal,
+  ): Promise<Authorization | undefined> {
     if (credentials !== undefined && 'token' in credentials) {
-      return { header: `Bearer ${credentials.token}` }
+      return this.#asTheyAre(`Bearer ${credentials.token}`, credentials)
     }
     const scheme = this.#scheme
-    if (scheme?.kind === 'basic') return credentials && { header: basicHeader(credentials) }
     if (scheme === undefined) return undefined
+    if (scheme.kind === 'basic') {
+      return credentials && this.#asTheyAre(this.#basic(credentials), credentials)
+    }
     const request: TokenRequest = {
       realm: this.#realm(scheme.realm, credentials !== undefined),
       service: scheme.service,
@@ -63,7 +96,21 @@ export class Authorizer {
       login: credentials,
     }
     const token = await this.#tokens.get(request, signal)
-    return { header: `Bearer ${token}`, drop: () => this.#tokens.drop(request, token) }
+    const drop = () => this.#tokens.drop(request, token)
+    return { header: `Bearer ${token}`, isIssued: true, drop }
+  }
+
+  #asTheyAre(header: string, credentials: Credentials): Authorization {
+    return { header, isIssued: false, drop: () => this.#credentials?.refused(credentials) }
+  }
+
+  #basic(login: Exclude<Credentials, { readonly token: string }>): string {
+    if ('username' in login) return basicHeader(login)
+    throw new UpstreamFailure(
+      'denied',
+      `${this.#options.name}: ${describeUrl(this.#endpoint)} wants a user name and a password, and the ` +
+        'configured credentials are an identity token, which only a token server takes',
+    )
   }
 
   /** Takes note of a 401's challenge, for the requests from now on. */
@@ -124,10 +171,11 @@ export class Authorizer {
     return verdict.realm
   }
 
-  async #readCredentials(): Promise<Credentials | undefined> {
+  async #readCredentials(signal: AbortSignal): Promise<Credentials | undefined> {
     try {
-      return await this.#options.credentials?.()
+      return await this.#credentials?.get(signal)
     } catch (cause) {
+      signal.throwIfAborted()
       throw new UpstreamFailure(
         'unavailable',
         `${this.#options.name}: the configured credentials cannot be read; see the log`,

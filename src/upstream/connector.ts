@@ -8,6 +8,7 @@ import { buildConnector } from 'undici'
 import { classifyAddress } from './address-rule.ts'
 import type { RegistryOptions } from './options.ts'
 import { isListed, isSameHost, isSameSite } from './site.ts'
+import type { Tunnel } from './tunnel.ts'
 
 type Connector = buildConnector.connector
 
@@ -21,19 +22,27 @@ type DialOptions = Pick<
   'endpoints' | 'tokenRealms' | 'redirectHosts' | 'ca' | 'insecure'
 >
 
+interface Ways {
+  /** Instead of the system's resolver. */
+  readonly lookup?: LookupFunction | undefined
+  /** Instead of connections of our own: TLS is spoken through it, and names are resolved behind it. */
+  readonly tunnel?: Tunnel
+}
+
 /** A host that an upstream named resolves to an address that it must not lead us to. */
 export class ForbiddenAddress extends Error {
   override readonly name = 'ForbiddenAddress'
 }
 
 /**
- * The one way that this folder opens a socket, and so the place where addresses are judged: at connect
- * time, the literal ones in URLs (which Node never looks up) and every answer of the resolver.
+ * The one way that this folder opens a socket to a host that others may have named, and so the place where
+ * addresses are judged: at connect time, the literal ones in URLs (which Node never looks up) and every
+ * answer of the resolver.
  */
 export function guardedConnector(
   options: DialOptions,
   connectTimeout: number,
-  lookup: LookupFunction = systemLookup,
+  { lookup = systemLookup, tunnel }: Ways = {},
 ): Connector {
   const secureContext = options.ca === undefined ? undefined : contextWith(options.ca)
   const connectors = new Map<string, Connector>()
@@ -53,14 +62,40 @@ export function guardedConnector(
   }
   return (target, callback) => {
     const url = new URL(`${target.protocol}//${target.host ?? target.hostname}`)
-    const reach = reachOf(url, options)
-    if (isIP(target.hostname) !== 0 && !isWithin(reach, target.hostname)) {
-      queueMicrotask(() => callback(new ForbiddenAddress(explain(target.hostname)), null))
+    const forbidden = forbiddenLiteral(url, options)
+    if (forbidden !== undefined) {
+      queueMicrotask(() => callback(forbidden, null))
       return
     }
     const isOwnHost = options.endpoints.some(({ hostname }) => hostname === url.hostname)
-    connectorFor(reach, !(options.insecure && isOwnHost))(target, callback)
+    const connector = connectorFor(reachOf(url, options), !(options.insecure && isOwnHost))
+    if (tunnel === undefined) connector(target, callback)
+    else void connectThrough(tunnel, connector, target, callback)
   }
+}
+
+async function connectThrough(
+  tunnel: Tunnel,
+  connector: Connector,
+  target: buildConnector.Options,
+  callback: buildConnector.Callback,
+): Promise<void> {
+  const { hostname, port } = new URL(`https://${target.host ?? target.hostname}`)
+  try {
+    const httpSocket = await tunnel.connect(`${hostname}:${port || '443'}`)
+    connector({ ...target, httpSocket }, callback)
+  } catch (failure) {
+    // The callback is how undici wants to hear of it.
+    callback(failure instanceof Error ? failure : new Error(String(failure)), null)
+  }
+}
+
+/** Why a URL may not be asked whose host is an address, or a name that always means this machine. */
+export function forbiddenLiteral(url: URL, options: DialOptions): ForbiddenAddress | undefined {
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  const address = /(?:^|\.)localhost$/.test(host) ? '127.0.0.1' : host
+  if (isIP(address) === 0 || isWithin(reachOf(url, options), address)) return undefined
+  return new ForbiddenAddress(explain(address))
 }
 
 /** What the operator wrote may be anywhere; what belongs to the same owner may be in the same network. */

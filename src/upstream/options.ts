@@ -1,10 +1,24 @@
 import type { LookupFunction } from 'node:net'
 import type { Clock } from '../core/ports.ts'
 import type { UpstreamName } from '../oci/reference.ts'
+import type { Proxies } from './proxies.ts'
+import type { RateLimit } from './rate-limit.ts'
 
-/** `token` is a bearer token that the registry takes as it is, without a token server. */
+/**
+ * `token` is a bearer token that the registry takes as it is, without a token server; `identityToken` is
+ * for the token server alone, in place of a password (Azure's registries).
+ */
 export type Credentials =
-  { readonly username: string; readonly password: string } | { readonly token: string }
+  | { readonly username: string; readonly password: string }
+  | { readonly token: string }
+  | { readonly identityToken: string }
+
+/** The program `docker-credential-<helper>` knows the credentials of `server`. */
+export interface CredentialHelper {
+  /** Letters, digits, `.`, `_` and `-`. */
+  readonly helper: string
+  readonly server: string
+}
 
 /** One registry, as the operator describes it. */
 export interface RegistryOptions {
@@ -12,7 +26,7 @@ export interface RegistryOptions {
   /** In order, at least one. A path is put before `/v2`. */
   readonly endpoints: readonly URL[]
   /** Called for each use, so that a rotated secret is picked up without a restart. */
-  readonly credentials?: () => Promise<Credentials>
+  readonly credentials?: () => Promise<Credentials | CredentialHelper>
   /** PEM text, in addition to the roots that Node trusts. */
   readonly ca?: string
   /** Skips TLS verification, on the endpoints' own hosts and nowhere else. */
@@ -23,6 +37,8 @@ export interface RegistryOptions {
   readonly redirectHosts: readonly string[]
   /** Simultaneous requests to the upstream; 256 more wait. */
   readonly connections: number
+  /** Default: none, whatever the environment says. */
+  readonly proxies?: Proxies
 }
 
 /** What went over the wire, for debug logs: no URL, because its query may be a credential. */
@@ -30,15 +46,17 @@ export interface UpstreamRequestEvent {
   readonly upstream: UpstreamName
   /** `host` or `host:port` that was asked: the registry, its token server or where it redirects to. */
   readonly host: string
-  readonly method: 'GET' | 'HEAD'
+  readonly method: 'GET' | 'HEAD' | 'POST'
   readonly kind: RequestKind
   /** `undefined` if there was no answer. */
   readonly status: number | undefined
   /** Until the answer's headers, in milliseconds. */
   readonly ms: number
+  /** What the answer said of it, if anything. */
+  readonly rateLimit?: RateLimit
 }
 
-export type RequestKind = 'manifest' | 'blob' | 'token'
+export type RequestKind = 'manifest' | 'blob' | 'list' | 'token'
 
 /** Milliseconds. */
 export interface Timeouts {

@@ -9,12 +9,14 @@ import { statusFailure } from './status-failure.ts'
 import type { Call, Transport } from './transport.ts'
 
 export interface RegistryRequest {
-  readonly kind: 'manifest' | 'blob'
+  readonly kind: 'manifest' | 'blob' | 'list'
   readonly method: 'GET' | 'HEAD'
   readonly repository: RepositoryName
-  /** Below the repository: `manifests/1` or `blobs/sha256:…`. */
+  /** Below the repository: `manifests/1`, `blobs/sha256:…` or `tags/list?n=100`. */
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
+  /** A redirect to another origin is the answer, and is not followed. */
+  readonly staysHome?: boolean
 }
 
 export interface Answer {
@@ -43,32 +45,29 @@ export class RegistryClient {
    * Any answer but 408, 429 and 5xx, which are thrown as UpstreamFailure; so is everything that goes
    * wrong on the way.
    *
-   * A refused token is replaced once (clocks differ between a registry's nodes, and keys change), a
-   * refused password never. A registry that answers an expired token with a challenge for Basic is
-   * asked without any, because then it says Bearer again (Harbor).
+   * A refused token is replaced once (clocks differ between a registry's nodes, and keys change), and so
+   * is a refused password, if it has been rotated: the same one is never sent again. A registry that
+   * answers an expired token with a challenge for Basic is asked without any, because then it says Bearer
+   * again (Harbor).
    */
   async ask(request: RegistryRequest, signal: AbortSignal): Promise<Answer> {
     let authorization = await this.#authorizer.current(request.repository, signal)
-    for (let refusedTokens = 0; ;) {
+    for (let refusals = 0; ;) {
       const answer = await this.#follow(request, authorization, signal)
       const { reply, isOwn } = answer
       // Another host's challenge is not ours to answer: it would be asking for this registry's secrets.
       if (reply.status !== 401 || !isOwn) return answer
       await reply.discard()
-      if (authorization !== undefined) {
-        if (authorization.drop === undefined) return answer
-        authorization.drop()
-        refusedTokens += 1
-        if (refusedTokens === 2) return answer
-      }
+      const refused: Authorization | undefined = authorization
+      refused?.drop()
+      if (refused !== undefined) refusals += 1
+      if (refusals === 2) return answer
       const lines = reply.lines('www-authenticate')
-      const isAnonymousNext = authorization !== undefined && !asksForToken(lines)
       authorization = undefined
-      if (!isAnonymousNext) {
-        this.#authorizer.learn(lines, request.repository)
-        authorization = await this.#authorizer.current(request.repository, signal)
-        if (authorization === undefined) return answer
-      }
+      if (refused?.isIssued === true && !asksForToken(lines)) continue
+      this.#authorizer.learn(lines, request.repository)
+      authorization = await this.#authorizer.current(request.repository, signal)
+      if (authorization === undefined || authorization.header === refused?.header) return answer
     }
   }
 
@@ -96,6 +95,7 @@ export class RegistryClient {
       if ('refusal' in verdict) {
         throw new UpstreamFailure('misbehaved', `${reply.what}: ${verdict.refusal}`)
       }
+      if (request.staysHome === true && verdict.url.origin !== url.origin) return { reply, isOwn }
       // Once dropped it stays dropped, also where a chain leads back.
       if (!keepsAuthorization(url, verdict.url)) {
         header = undefined

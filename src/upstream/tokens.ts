@@ -3,16 +3,17 @@ import type { Clock } from '../core/ports.ts'
 import { UpstreamFailure } from '../core/ports.ts'
 import { abortable } from './abortable.ts'
 import { basicHeader } from './basic-header.ts'
+import type { Credentials } from './options.ts'
 import type { Reply } from './reply.ts'
 import { statusFailure } from './status-failure.ts'
-import type { Transport } from './transport.ts'
+import type { Call, Transport } from './transport.ts'
 
 export interface TokenRequest {
   readonly realm: URL
   /** nvcr.io names none. */
   readonly service: string | undefined
   readonly scopes: readonly string[]
-  readonly login: { readonly username: string; readonly password: string } | undefined
+  readonly login: Exclude<Credentials, { readonly token: string }> | undefined
 }
 
 interface Token {
@@ -33,7 +34,8 @@ const USABLE_PART = 0.85
 
 /**
  * distribution "Token Authentication Specification", by GET, which every registry understands (POST is
- * refused by several). Tokens live in memory only, and only those of one endpoint.
+ * refused by several), except for identity tokens, which are for its POST form. Tokens live in memory
+ * only, and only those of one endpoint.
  */
 export class Tokens {
   readonly #transport: Transport
@@ -73,22 +75,49 @@ export class Tokens {
   }
 
   /** Not bound to the signal of whoever asked first: others wait for it too. */
-  async #fetch({ realm, service, scopes, login }: TokenRequest): Promise<Token> {
-    const url = new URL(realm)
-    if (service !== undefined) url.searchParams.set('service', service)
-    for (const scope of scopes) url.searchParams.append('scope', scope)
-    const headers = {
-      accept: 'application/json',
-      ...(login && { authorization: basicHeader(login) }),
-    }
+  async #fetch(request: TokenRequest): Promise<Token> {
+    const { login } = request
+    const call =
+      login !== undefined && 'identityToken' in login
+        ? exchange(request, login.identityToken)
+        : query(request, login)
     const asked = this.#clock.now()
-    const signal = new AbortController().signal
-    const reply = await this.#transport.send({ kind: 'token', method: 'GET', url, headers }, signal)
+    const reply = await this.#transport.send(call, new AbortController().signal)
     if (reply.status === 200) return readToken(reply, asked)
     await reply.discard()
     const whom = login === undefined ? 'anonymous access' : 'the credentials'
     throw statusFailure(reply, asked, `the token server refuses ${whom}`)
   }
+}
+
+function query(
+  { realm, service, scopes }: TokenRequest,
+  login: { readonly username: string; readonly password: string } | undefined,
+): Call {
+  const url = new URL(realm)
+  if (service !== undefined) url.searchParams.set('service', service)
+  for (const scope of scopes) url.searchParams.append('scope', scope)
+  const headers = {
+    accept: 'application/json',
+    ...(login && { authorization: basicHeader(login) }),
+  }
+  return { kind: 'token', method: 'GET', url, headers }
+}
+
+/** distribution "OAuth2 Token Authentication": the identity token is a refresh token (RFC 6749 §6). */
+function exchange({ realm, service, scopes }: TokenRequest, identityToken: string): Call {
+  const form = new URLSearchParams({
+    grant_type: 'refresh_token',
+    client_id: 'oci-mirror',
+    ...(service !== undefined && { service }),
+    scope: scopes.join(' '),
+    refresh_token: identityToken,
+  })
+  const headers = {
+    accept: 'application/json',
+    'content-type': 'application/x-www-form-urlencoded',
+  }
+  return { kind: 'token', method: 'POST', url: realm, headers, body: form.toString() }
 }
 
 async function readToken(reply: Reply, asked: number): Promise<Token> {
@@ -117,5 +146,5 @@ function parseObject(body: Uint8Array | undefined): Readonly<Record<string, unkn
 }
 
 function keyOf({ realm, service, scopes, login }: TokenRequest): string {
-  return JSON.stringify([realm.href, service, scopes, login?.username, login?.password])
+  return JSON.stringify([realm.href, service, scopes, login])
 }

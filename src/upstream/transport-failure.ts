@@ -2,6 +2,7 @@ import { errors } from 'undici'
 import type { FailureKind } from '../core/ports.ts'
 import { UpstreamFailure } from '../core/ports.ts'
 import { ForbiddenAddress } from './connector.ts'
+import { ProxyFailure } from './tunnel.ts'
 
 /** What undici, the socket, the resolver and TLS report, by code, in words for a person. */
 const REASONS: Readonly<Record<string, readonly [FailureKind, string]>> = {
@@ -17,6 +18,7 @@ const REASONS: Readonly<Record<string, readonly [FailureKind, string]>> = {
   UND_ERR_DESTROYED: ['unavailable', 'the mirror is shutting down'],
   ENOTFOUND: ['unavailable', 'host name not found'],
   EAI_AGAIN: ['unavailable', 'host name could not be resolved'],
+  ERR_SSL_WRONG_VERSION_NUMBER: ['unavailable', 'it does not speak TLS'],
   UND_ERR_HEADERS_TIMEOUT: ['timeout', 'no answer in time'],
   UND_ERR_BODY_TIMEOUT: ['timeout', 'the answer stopped in the middle'],
   UND_ERR_HEADERS_OVERFLOW: ['misbehaved', 'answered with headers that are too large'],
@@ -42,6 +44,10 @@ export function transportFailure(what: string, cause: unknown): UpstreamFailure 
   if (cause instanceof ForbiddenAddress) {
     const advice = 'if it belongs to this registry, list the host in `redirectHosts`'
     return new UpstreamFailure('misbehaved', `${what}: ${cause.message}; ${advice}`, { cause })
+  }
+  if (cause instanceof ProxyFailure) {
+    if (cause.cause !== undefined) return transportFailure(what, cause.cause)
+    return new UpstreamFailure('unavailable', `${what}: ${cause.message}`, { cause })
   }
   const code = codeOf(cause)
   const [kind, reason] = REASONS[code] ?? guess(code, cause)

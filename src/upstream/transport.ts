@@ -1,27 +1,26 @@
 import { readFileSync } from 'node:fs'
 import type { Dispatcher } from 'undici'
-import { Agent } from 'undici'
 import type { Clock } from '../core/ports.ts'
 import { abortable } from './abortable.ts'
-import { guardedConnector } from './connector.ts'
 import { describeUrl } from './describe-url.ts'
 import type { RegistryOptions, RequestKind, UpstreamDeps } from './options.ts'
-import { TIMEOUTS } from './options.ts'
+import type { RateLimit } from './rate-limit.ts'
+import { readRateLimit } from './rate-limit.ts'
 import { Reply } from './reply.ts'
+import type { Route } from './routes.ts'
+import { Routes } from './routes.ts'
 import { transportFailure } from './transport-failure.ts'
-
-/** Milliseconds: shorter than the idle limits of the load balancers that registries stand behind. */
-const IDLE_MS = 10_000
-const LONGEST_IDLE_MS = 30_000
+import { describeProxyRefusal, ProxyFailure } from './tunnel.ts'
 
 /** Bytes that wait for a blob's reader before the socket is paused. */
 const BLOB_BUFFER = 256 * 1024
 
 export interface Call {
   readonly kind: RequestKind
-  readonly method: 'GET' | 'HEAD'
+  readonly method: 'GET' | 'HEAD' | 'POST'
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
+  readonly body?: string
 }
 
 /**
@@ -32,40 +31,34 @@ export class Transport {
   readonly #options: RegistryOptions
   readonly #clock: Clock
   readonly #onRequest: UpstreamDeps['onRequest']
-  /** Apart from blobs, so that a small answer never waits for a connection that a large one has. */
-  readonly #control: Agent
-  readonly #blobs: Agent
+  readonly #routes: Routes
   readonly #userAgent = `oci-mirror/${ownVersion()}`
 
   constructor(options: RegistryOptions, deps: UpstreamDeps) {
     this.#options = options
     this.#clock = deps.clock
     this.#onRequest = deps.onRequest
-    const timeouts = deps.timeouts ?? TIMEOUTS
-    const settings: Agent.Options = {
-      connect: guardedConnector(options, timeouts.connect, deps.lookup),
-      connections: options.connections,
-      pipelining: 1,
-      // HTTP/2's flow control windows make a blob crawl as soon as there is some distance.
-      allowH2: false,
-      headersTimeout: timeouts.headers,
-      bodyTimeout: timeouts.body,
-      keepAliveTimeout: IDLE_MS,
-      keepAliveMaxTimeout: LONGEST_IDLE_MS,
-    }
-    this.#control = new Agent(settings)
-    this.#blobs = new Agent(settings)
+    this.#routes = new Routes(options, deps)
   }
 
   /** Any status is an answer. Throws UpstreamFailure if there is none, or the signal's reason. */
   async send(call: Call, signal: AbortSignal): Promise<Reply> {
-    const what = `${call.method} ${describeUrl(call.url)}`
+    let what = `${call.method} ${describeUrl(call.url)}`
     const started = this.#clock.now()
     let status: number | undefined
+    let rateLimit: RateLimit | undefined
     try {
-      const data = await abortable(this.#request(call, signal), signal)
-      status = data.statusCode
-      return new Reply(what, data, this.#clock, signal)
+      const route = this.#routes.to(call.url)
+      if (route.proxy !== undefined) what += ` (through the proxy ${route.proxy})`
+      const data = await abortable(this.#request(call, route, signal), signal)
+      if (route.proxy !== undefined && data.statusCode === 407) {
+        data.body.on('error', () => undefined).destroy()
+        throw new ProxyFailure(describeProxyRefusal(407))
+      }
+      const reply = new Reply(what, data, this.#clock, signal)
+      status = reply.status
+      rateLimit = readRateLimit(reply)
+      return reply
     } catch (cause) {
       signal.throwIfAborted()
       throw transportFailure(what, cause)
@@ -77,27 +70,34 @@ export class Transport {
         kind: call.kind,
         status,
         ms: this.#clock.now() - started,
+        ...(rateLimit && { rateLimit }),
       })
     }
   }
 
   /** Cuts what is under way. */
   async close(): Promise<void> {
-    await Promise.all([this.#control.destroy(), this.#blobs.destroy()])
+    await this.#routes.close()
   }
 
-  #request(call: Call, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
-    const agent = call.kind === 'blob' ? this.#blobs : this.#control
+  #request(
+    call: Call,
+    { lanes, origin, path, headers }: Route,
+    signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData> {
+    const agent = call.kind === 'blob' ? lanes.blobs : lanes.control
     return agent.request({
-      origin: call.url.origin,
-      path: call.url.pathname + call.url.search,
+      origin,
+      path,
       method: call.method,
+      ...(call.body !== undefined && { body: call.body }),
       signal,
       highWaterMark: BLOB_BUFFER,
       // undici would close the connection after each HEAD, which is what we send most, over TLS.
       reset: false,
       headers: {
         ...call.headers,
+        ...headers,
         // A compressed body has another digest and no length that means anything.
         'accept-encoding': 'identity',
         'user-agent': this.#userAgent,

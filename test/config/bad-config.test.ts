@@ -4,6 +4,10 @@ import { problemsOf } from './load.ts'
 const SHARED =
   'expected "shared", because this upstream has credentials: every client of the mirror will be able ' +
   "to read whatever they open. Write access: 'shared' if that is what you want"
+const ONE_FORM = 'expected one of username and password, token, dockerConfig, or helper'
+const HELPER =
+  'expected the name of a credential helper such as "ecr-login", without "docker-credential-"'
+const SERVER = 'expected the name of a server such as "123.dkr.ecr.eu-west-1.amazonaws.com"'
 const SECRET =
   "expected a text, env('NAME') or file('path'); in YAML and JSON " +
   '{ "env": "NAME" } or { "file": "path" }'
@@ -224,12 +228,48 @@ const CASES: readonly (readonly [title: string, input: object, ...problems: stri
   [
     'a user without a password',
     upstream({ access: 'shared', auth: { username: 'u' } }),
-    `${AT}.auth: expected username and password, or token alone`,
+    `${AT}.auth: ${ONE_FORM}`,
   ],
   [
     'a token and a user',
     upstream({ access: 'shared', auth: { token: 't', username: 'u' } }),
-    `${AT}.auth: expected username and password, or token alone`,
+    `${AT}.auth: ${ONE_FORM}`,
+  ],
+  ['no credentials at all', upstream({ access: 'shared', auth: {} }), `${AT}.auth: ${ONE_FORM}`],
+  [
+    'a Docker file and a helper',
+    upstream({ access: 'shared', auth: { dockerConfig: '/nowhere/config.json', helper: 'none' } }),
+    `${AT}.auth: ${ONE_FORM}`,
+    `${AT}.auth.helper: there is no program docker-credential-none in the PATH: install it, or correct the name`,
+    `${AT}.auth.dockerConfig: cannot read /nowhere/config.json: there is no such file`,
+  ],
+  [
+    'a server that nobody is asked for',
+    upstream({ access: 'shared', auth: { token: 't', server: 'b.example' } }),
+    `${AT}.auth: has a server, which only dockerConfig and helper make use of`,
+  ],
+  ...['../evil', 'a b', 'docker-credential-pass', 'Pass', '-x', ''].map(
+    (helper) =>
+      [
+        `a helper called "${helper}"`,
+        upstream({ access: 'shared', auth: { helper } }),
+        `${AT}.auth.helper: ${HELPER}, got a string`,
+      ] as const,
+  ),
+  ...['a\nb', 'user@a.example', ''].map(
+    (server) =>
+      [
+        `a server called ${JSON.stringify(server)}`,
+        upstream({ access: 'shared', auth: { dockerConfig: '/nowhere', server } }),
+        `${AT}.auth.server: ${SERVER}, got a string`,
+        `${AT}.auth.dockerConfig: cannot read /nowhere: there is no such file`,
+      ] as const,
+  ),
+  [
+    'a Docker file without access',
+    upstream({ auth: { dockerConfig: '/nowhere' } }),
+    `${AT}.access: ${SHARED}`,
+    `${AT}.auth.dockerConfig: cannot read /nowhere: there is no such file`,
   ],
   [
     'a secret that is a number',
@@ -379,6 +419,7 @@ describe('a configuration that is wrong', () => {
           auth: { username: [secret], password: { env: `${secret}!` }, token: { [secret]: 1 } },
         },
         'b.example': { url: `https://b.example?token=${secret}`, auth: secret },
+        'c.example': { auth: { helper: `${secret}!`, server: `joe:${secret}@c`, dockerConfig: 1 } },
       },
     })
     expect(problems.length).toBeGreaterThan(8)

@@ -24,6 +24,7 @@ const DEFAULT_UPSTREAM = {
   tokenRealms: [],
   redirectHosts: [],
   connections: 32,
+  proxies: { http: undefined, https: undefined, bypass: [] },
 }
 
 describe('the configuration without a file', () => {
@@ -37,6 +38,7 @@ describe('the configuration without a file', () => {
         basePath: '',
         publicUrl: undefined,
         names: [],
+        catalog: false,
       },
       storage: { dir: join(dir.path, 'data'), maxSize: undefined, minFree: { ratio: 0.1 } },
       defaultUpstream: 'docker.io',

@@ -63,6 +63,17 @@ describe('the JSON Schema', () => {
     },
   )
 
+  it('says of credentials what the types of their forms say', () => {
+    const forms = ['LoginInput', 'TokenInput', 'DockerConfigInput', 'HelperInput'].map(commentsOf)
+    const keys = knownKeys(['upstreams', 'a.example', 'auth'])
+    expect([...new Set(forms.flatMap((form) => [...form.keys()]))].toSorted()).toEqual(
+      keys.toSorted(),
+    )
+    for (const [key, comment] of forms.flatMap((form) => [...form])) {
+      expect(DESCRIPTIONS.get(`upstreams.*.auth.${key}`)).toBe(comment)
+    }
+  })
+
   it('accepts what the types accept', () => {
     expectTypeOf<ConfigInput>().toExtend<DeepReadonly<SettingsInput>>()
   })

@@ -55,6 +55,31 @@ describe('the printed configuration', () => {
     })
   })
 
+  it('shows which Docker file, helper and server the credentials come from', async () => {
+    await using dir = await makeTempDir()
+    const path = join(dir.path, 'config.json')
+    const auth = Buffer.from('user:canary').toString('base64')
+    await writeFile(path, JSON.stringify({ auths: { 'b.example': { auth } } }))
+    await writeFile(join(dir.path, 'docker-credential-pass'), '', { mode: 0o755 })
+    const byHelper = { helper: 'pass', server: 'https://a.example/' }
+    const byFile = { dockerConfig: path }
+    const loaded = await load(
+      {
+        upstreams: {
+          'a.example': { access: 'shared', auth: byHelper },
+          'b.example': { access: 'shared', auth: byFile },
+        },
+      },
+      { env: { PATH: dir.path, https_proxy: 'http://user:canary@proxy.example:3128' } },
+    )
+    expect(printableConfig(loaded)).toMatchObject({
+      upstreams: { 'a.example': { auth: byHelper }, 'b.example': { auth: byFile } },
+    })
+    const text = formatConfig(loaded, 'yaml')
+    expect(text).not.toContain('canary')
+    expect(text).not.toContain(auth)
+  })
+
   it.each(['json', 'yaml'] as const)(
     'is a configuration file that means the same, as %s',
     async (format) => {

@@ -59,7 +59,7 @@ describe('guardedConnector', () => {
       insecure: false,
       ...rules,
     }
-    const connector = guardedConnector(options, 1_000, lookup)
+    const connector = guardedConnector(options, 1_000, { lookup })
     const bare = hostname.replace(/^\[|\]$/g, '')
     return new Promise((resolve) => {
       connector({ hostname: bare, host, protocol, port: urlPort }, (error, socket) => {

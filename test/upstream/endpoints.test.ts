@@ -35,6 +35,8 @@ describe('inOrder', () => {
   it.each([
     ['does not have it', { status: 404 }],
     ['refuses', { status: 403 }],
+    ['wants credentials that we do not have', { status: 401 }],
+    ['fails', { status: 503 }],
     ['limits us', { status: 429 }],
     ['is down', { hangUp: 'fin' }],
     ['misbehaves', { status: 200, body: '<html>', headers: { 'content-type': 'text/html' } }],
@@ -69,6 +71,51 @@ describe('inOrder', () => {
     client.abort(new Error('the client left'))
     await expect(asked).rejects.toThrow('the client left')
     expect(second.count()).toBe(0)
+  })
+
+  it('gives each endpoint the token of its own token server, and the credentials no other', async () => {
+    const users = { mirror: 'canary' }
+    const auth = { kind: 'token', users, realm: 'own-port' } as const
+    const [first, second] = await Promise.all([
+      opened.registry({ auth }),
+      opened.registry({ auth }),
+    ])
+    second.add('library/x', IMAGE, '1')
+    const upstream = opened.upstream(first, {
+      endpoints: [new URL(first.url), new URL(second.url)],
+      credentials: () => Promise.resolve({ username: 'mirror', password: 'canary' }),
+      tokenRealms: [first.host('token'), second.host('token')],
+    })
+    for (let round = 0; round < 2; round += 1) {
+      expect(await upstream.getManifest(X, tag('1'), signal)).toBeDefined()
+    }
+    const tokens = [first, second].map((registry) => {
+      const kinds = registry.requests.map(({ server, status }) => [server, status])
+      const isFound = registry === second ? 200 : 404
+      expect(kinds).toEqual([
+        ['registry', 401],
+        ['token', 200],
+        ['registry', isFound],
+        ['registry', isFound],
+      ])
+      const [, login, ...bearers] = sent(registry)
+      expect(login).toMatch(/^Basic /)
+      expect(new Set(bearers).size).toBe(1)
+      return bearers[0]
+    })
+    expect(tokens[0]).not.toBe(tokens[1])
+  })
+
+  it('asks the next endpoint although the token server of the first is down', async () => {
+    const first = await opened.registry({ auth: { kind: 'token', realm: 'own-port' } })
+    const second = await opened.registry()
+    second.add('library/x', IMAGE, '1')
+    await first.stop('token')
+    const upstream = opened.upstream(first, {
+      endpoints: [new URL(first.url), new URL(second.url)],
+      tokenRealms: [first.host('token')],
+    })
+    expect(await upstream.getManifest(X, tag('1'), signal)).toBeDefined()
   })
 
   it('never uses one endpoint’s token for another', async () => {

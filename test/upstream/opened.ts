@@ -25,6 +25,11 @@ export class Opened {
     return upstream
   }
 
+  /** Something else that is to be closed. */
+  add(one: { close(): Promise<void> }): void {
+    this.#all.push(one)
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#all.splice(0).map((one) => one.close()))
   }
