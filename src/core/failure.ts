@@ -1,6 +1,9 @@
 import { RegistryError } from '../oci/registry-error.ts'
 import { DigestMismatch, NoSpace, UpstreamFailure } from './ports.ts'
 
+/** What a request was for. */
+export type Wanted = 'manifest' | 'blob' | 'tags' | 'referrers'
+
 /** Seconds: what we ask clients to wait when upstream did not say. */
 const DEFAULT_RETRY_AFTER = 5
 
@@ -9,7 +12,7 @@ const DEFAULT_RETRY_AFTER = 5
  * repeats it five times at once, podman sleeps on it) and never 401 (a client would answer our
  * challenge with credentials that are not for us): 503 makes both go on to their next host at once.
  */
-export function toRegistryError(reason: unknown, what: 'manifest' | 'blob'): unknown {
+export function toRegistryError(reason: unknown, what: Wanted): unknown {
   if (reason instanceof DigestMismatch) {
     return new RegistryError('UNKNOWN', reason.message, { status: 502, cause: reason })
   }
@@ -20,8 +23,9 @@ export function toRegistryError(reason: unknown, what: 'manifest' | 'blob'): unk
   const retryAfter = reason.retryAfter ?? DEFAULT_RETRY_AFTER
   switch (reason.kind) {
     case 'denied':
-      // podman falls back to the next mirror's blob only on 5xx and 404, and no registry said 404.
-      return what === 'manifest'
+      // podman falls back to the next mirror's blob only on 5xx and 404, and no registry said 404. A 4xx
+      // for referrers is what clients take for "unsigned".
+      return what === 'manifest' || what === 'tags'
         ? new RegistryError('DENIED', reason.message, { cause: reason })
         : new RegistryError('UNAVAILABLE', reason.message, { retryAfter, cause: reason })
     case 'misbehaved':

@@ -8,7 +8,15 @@ import { Coalescer } from './coalescer.ts'
 import type { KeyedLock } from './keyed-lock.ts'
 import type { Log } from './log.ts'
 import { about } from './log.ts'
-import type { BlobStore, Catalog, Clock, ManifestBody, TagCheck, Upstream } from './ports.ts'
+import type {
+  BlobStore,
+  Catalog,
+  Clock,
+  ManifestBody,
+  RecordedManifest,
+  TagCheck,
+  Upstream,
+} from './ports.ts'
 import type { Quota } from './quota.ts'
 import { readAll } from './read-all.ts'
 
@@ -79,17 +87,17 @@ export class Manifests {
    * disk refuses, the client is still answered: a manifest is small enough to be held in memory.
    */
   async land(repository: Repository, body: ManifestBody, tag?: TagCheck): Promise<void> {
-    const { descriptor, bytes } = body
+    const { descriptor } = body
     const key = keyOf(repository, descriptor.digest)
-    const { children } = readManifest(bytes, descriptor.mediaType)
+    const { manifest, children } = toRecord(body)
     try {
       await this.#store(repository, body)
-      await this.#deps.catalog.record(repository, descriptor, children, tag)
+      await this.#deps.catalog.record(repository, manifest, children, tag)
       this.#memory.set(key, body)
       const expected = this.#expected.get(key) ?? new Map<Tag, TagCheck>()
       this.#expected.delete(key)
       for (const check of expected.values()) {
-        await this.#deps.catalog.record(repository, descriptor, children, check)
+        await this.#deps.catalog.record(repository, manifest, children, check)
       }
     } catch (reason) {
       // The bytes are verified and in our hands; only keeping them has failed.
@@ -109,8 +117,8 @@ export class Manifests {
     if (row?.manifest.digest === digest) return
     const held = await this.held(repository, digest)
     if (held !== undefined) {
-      const { children } = readManifest(held.bytes, held.descriptor.mediaType)
-      await this.#deps.catalog.record(repository, held.descriptor, children, check)
+      const { manifest, children } = toRecord(held)
+      await this.#deps.catalog.record(repository, manifest, children, check)
       return
     }
     const key = keyOf(repository, digest)
@@ -153,6 +161,15 @@ export class Manifests {
       reservation.release()
     }
   }
+}
+
+/** What the catalog is told of a manifest. */
+function toRecord({ descriptor, bytes }: ManifestBody): {
+  readonly manifest: RecordedManifest
+  readonly children: readonly Descriptor[]
+} {
+  const { children, mediaType: _, ...attachment } = readManifest(bytes, descriptor.mediaType)
+  return { manifest: { ...descriptor, ...attachment }, children }
 }
 
 function keyOf(repository: Repository, digest: Digest): string {

@@ -5,17 +5,31 @@ import type { BlobRequest } from './blob-requests.ts'
 import { BlobRequests } from './blob-requests.ts'
 import type { Wait } from './deadline.ts'
 import { newWait } from './deadline.ts'
+import type { Wanted } from './failure.ts'
 import { toRegistryError } from './failure.ts'
 import { Flights } from './flights.ts'
+import type { RepositoryPage } from './held-repositories.ts'
+import { listHeldRepositories } from './held-repositories.ts'
 import { KeyedLock } from './keyed-lock.ts'
+import type { ListPage } from './lists.ts'
 import type { Log } from './log.ts'
 import type { ManifestRequest } from './manifest-requests.ts'
 import { ManifestRequests } from './manifest-requests.ts'
 import { Manifests } from './manifests.ts'
-import type { BlobAnswer, BlobFacts, ManifestAnswer } from './outcome.ts'
+import type {
+  BlobAnswer,
+  BlobFacts,
+  ManifestAnswer,
+  ReferrersAnswer,
+  TagListAnswer,
+} from './outcome.ts'
 import type { AccessPolicy, BlobStore, Caller, Catalog, Clock } from './ports.ts'
 import type { QuotaLimits } from './quota.ts'
 import { evictBlob, Quota } from './quota.ts'
+import type { ReferrersRequest } from './referrers.ts'
+import { Referrers } from './referrers.ts'
+import type { TagListRequest } from './tag-lists.ts'
+import { TagLists } from './tag-lists.ts'
 import { Tags } from './tags.ts'
 import type { UpstreamEntry } from './upstream-entry.ts'
 
@@ -35,6 +49,8 @@ export class Mirror {
   readonly #flights: Flights
   readonly #manifests: ManifestRequests
   readonly #blobs: BlobRequests
+  readonly #tagLists: TagLists
+  readonly #referrers: Referrers
   readonly #locks = new KeyedLock<Digest>()
 
   constructor(deps: MirrorDeps) {
@@ -47,6 +63,8 @@ export class Mirror {
     this.#flights = new Flights(shared)
     const tags = new Tags({ catalog, manifests, clock, log })
     this.#manifests = new ManifestRequests({ catalog, manifests, tags, clock })
+    this.#tagLists = new TagLists(clock)
+    this.#referrers = new Referrers({ catalog, manifests: this.#manifests, clock, log })
     this.#blobs = new BlobRequests({ store, catalog, flights: this.#flights, clock })
   }
 
@@ -78,6 +96,27 @@ export class Mirror {
     )
   }
 
+  tags(request: TagListRequest, caller: Caller, signal: AbortSignal): Promise<TagListAnswer> {
+    return this.#answer(request.repository, 'tags', caller, signal, (entry, wait) =>
+      this.#tagLists.answer(request, entry, wait),
+    )
+  }
+
+  referrers(
+    request: ReferrersRequest,
+    caller: Caller,
+    signal: AbortSignal,
+  ): Promise<ReferrersAnswer> {
+    return this.#answer(request.repository, 'referrers', caller, signal, (entry, wait) =>
+      this.#referrers.answer(request, entry, wait),
+    )
+  }
+
+  /** What is here, whatever upstreams say. */
+  repositories(page: ListPage, caller: Caller): Promise<RepositoryPage> {
+    return listHeldRepositories(this.#deps, page, caller)
+  }
+
   /** Resolves when every download has landed or failed. */
   idle(): Promise<void> {
     return this.#flights.idle()
@@ -91,7 +130,7 @@ export class Mirror {
 
   async #answer<T>(
     repository: Repository,
-    what: 'manifest' | 'blob',
+    what: Wanted,
     caller: Caller,
     signal: AbortSignal,
     answer: (entry: UpstreamEntry, wait: Wait) => Promise<T>,

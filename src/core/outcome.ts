@@ -1,4 +1,6 @@
 import type { Descriptor } from '../oci/descriptor.ts'
+import type { Referrer } from '../oci/referrers.ts'
+import type { TagPage } from './lists.ts'
 import type { OpenBlob } from './ports.ts'
 
 /**
@@ -12,6 +14,8 @@ export interface Answer {
   readonly outcome: Outcome
   /** Why, for `Cache-Status: …; detail=`: a token of letters, digits and hyphens. */
   readonly detail?: string
+  /** `false`: nothing of this answer is kept. */
+  readonly isStored?: boolean
   /** Milliseconds since upstream last confirmed the content; only where that matters (stale). */
   readonly age?: number
   /** A sentence for `Warning: 299`, for the person who looks at the client's output. */
@@ -32,4 +36,10 @@ export interface BlobAnswer extends Answer {
 
 export interface BlobFacts extends Answer {
   readonly size: number | undefined
+}
+
+export interface TagListAnswer extends Answer, TagPage {}
+
+export interface ReferrersAnswer extends Answer {
+  readonly referrers: readonly Referrer[]
 }

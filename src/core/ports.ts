@@ -1,7 +1,10 @@
+import type { Attachment } from '../oci/attachment.ts'
 import type { ByteRange } from '../oci/byte-range.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Reference, Repository, RepositoryName, Tag, UpstreamName } from '../oci/reference.ts'
+import type { Referrer } from '../oci/referrers.ts'
+import type { ListPage, ReferrerList, TagPage } from './lists.ts'
 
 /**
  * The seams of the mirror. Start reading here: `core/` is written against these interfaces only, and
@@ -53,6 +56,9 @@ export interface OpenBlob {
   close(): Promise<void>
 }
 
+/** Bytes at the end of a download that no reader of its spool gets before the digest is checked. */
+export const WITHHELD_BYTES = 32 * 1024
+
 /** The growing file of one download. Its readers never see the end before the digest is checked. */
 export interface Spool {
   /** Takes ownership of the chunk; resolves when the spool is ready for more (back-pressure). */
@@ -96,7 +102,7 @@ export interface Catalog {
    */
   record(
     repository: Repository,
-    manifest: Descriptor,
+    manifest: RecordedManifest,
     children: readonly Descriptor[],
     tag?: TagCheck,
   ): Promise<void>
@@ -123,7 +129,21 @@ export interface Catalog {
   tombstones(): Promise<readonly Digest[]>
   /** Bytes and number of the stored blobs. */
   totals(): Promise<{ readonly bytes: number; readonly blobs: number }>
+  /** Stored manifests of this repository whose subject is the digest: at most a few hundred. */
+  heldReferrers(repository: Repository, subject: Digest): Promise<readonly Referrer[]>
+  /** The list that upstream gave last, if it is not so old that newer ones have taken its room. */
+  referrerList(repository: Repository, subject: Digest): Promise<ReferrerList | undefined>
+  /** Takes the place of an older list, never of a newer one. */
+  keepReferrerList(repository: Repository, subject: Digest, list: ReferrerList): Promise<void>
+  /**
+   * Repositories of which a manifest is stored, by their full names (`docker.io/library/alpine`) in the
+   * order of ASCII, beginning after `after`, which need not exist.
+   */
+  repositories(after: string, limit: number): Promise<readonly Repository[]>
 }
+
+/** A manifest, and what it is attached to if it is. */
+export interface RecordedManifest extends Descriptor, Attachment {}
 
 export interface Holding {
   /**
@@ -178,12 +198,37 @@ export interface Upstream {
     digest: Digest,
     signal: AbortSignal,
   ): Promise<UpstreamBlob | undefined>
+  /**
+   * One range of the blob: exactly these bytes, or UpstreamFailure, in the middle too. Tried once, and not
+   * verified. `size` is that of the whole blob.
+   */
+  getBlobRange(
+    repository: RepositoryName,
+    digest: Digest,
+    range: ByteRange,
+    signal: AbortSignal,
+  ): Promise<UpstreamBlob | undefined>
   /** Proves that the repository has the digest, at the cost of at most one byte (`bytes=0-0`). */
   probeBlob(
     repository: RepositoryName,
     digest: Digest,
     signal: AbortSignal,
   ): Promise<BlobProof | undefined>
+  /** One page. `undefined`: the registry has no such repository. */
+  listTags(
+    repository: RepositoryName,
+    page: ListPage,
+    signal: AbortSignal,
+  ): Promise<TagPage | undefined>
+  /**
+   * The whole list, or none: a part of it would look like missing signatures. `undefined`: the registry
+   * does not know the repository or the digest; `'unsupported'`: it has no such list at all.
+   */
+  listReferrers(
+    repository: RepositoryName,
+    subject: Digest,
+    signal: AbortSignal,
+  ): Promise<readonly Referrer[] | 'unsupported' | undefined>
   close(): Promise<void>
 }
 

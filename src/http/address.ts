@@ -1,3 +1,4 @@
+import type { ListPage } from '../core/lists.ts'
 import type { Digest } from '../oci/digest.ts'
 import { parseDigest } from '../oci/digest.ts'
 import type { Reference, Repository, UpstreamName } from '../oci/reference.ts'
@@ -6,14 +7,13 @@ import { RegistryError } from '../oci/registry-error.ts'
 import type { AddressBook } from './address-book.ts'
 import type { Endpoint } from './endpoint.ts'
 import { parseEndpoint } from './endpoint.ts'
-import type { Page } from './page.ts'
 import { parseArtifactType, parsePage } from './page.ts'
 import type { Query } from './query.ts'
 import { parseQuery } from './query.ts'
 import { quoteInput } from './quote-input.ts'
 import { parseRawTarget } from './raw-target.ts'
 import type { Place, Route } from './repository-path.ts'
-import { refuseDoubledV2, resolveRepository } from './repository-path.ts'
+import { refuseDoubledV2, resolveRepository, rootPath } from './repository-path.ts'
 import { parseRequestHost } from './request-host.ts'
 import type { RequestTarget } from './request-target.ts'
 import { selectUpstream } from './selectors.ts'
@@ -21,10 +21,10 @@ import { selectUpstream } from './selectors.ts'
 /** What a request asks for, whichever of the seven ways of naming an upstream it used. */
 export type Address =
   | { readonly kind: 'ping'; readonly upstream: UpstreamName | undefined }
-  | { readonly kind: 'catalog' }
+  | { readonly kind: 'catalog'; readonly page: ListPage; readonly path: string }
   | (Named & { readonly kind: 'manifest'; readonly reference: Reference })
   | (Named & { readonly kind: 'blob'; readonly digest: Digest })
-  | (Named & { readonly kind: 'tags'; readonly page: Page })
+  | (Named & { readonly kind: 'tags'; readonly page: ListPage })
   | (Named & {
       readonly kind: 'referrers'
       readonly digest: Digest
@@ -36,6 +36,8 @@ export type Address =
 export interface Named {
   readonly repository: Repository
   readonly route: Route
+  /** The repository as the client wrote it, with the registry if that stood in front: `quay.io/org/x`. */
+  readonly written: string
 }
 
 /**
@@ -58,8 +60,12 @@ export function parseAddress(request: RequestTarget, book: AddressBook): Address
   refuseDoubledV2(place.rest, selection, book)
   const endpoint = parseEndpoint(place.rest)
   if (endpoint.kind === 'ping') return { kind: 'ping', upstream: selection?.upstream }
-  if (endpoint.kind === 'catalog') return { kind: 'catalog' }
-  const named = resolveRepository(endpoint.name, { place, query, host, selection }, book)
+  if (endpoint.kind === 'catalog') {
+    const path = `${rootPath(place, book)}_catalog`
+    return { kind: 'catalog', page: parsePage(query), path }
+  }
+  const resolved = resolveRepository(endpoint.name, { place, query, host, selection }, book)
+  const named = { ...resolved, written: endpoint.name.join('/') }
   return toAddress(endpoint, named, query)
 }
 

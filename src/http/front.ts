@@ -18,6 +18,8 @@ import { send } from './send.ts'
 export interface FrontOptions {
   readonly mirror: Mirror
   readonly book: AddressBook
+  /** Whether `_catalog` lists what is held. */
+  readonly catalog: boolean
   /** Why the mirror is not ready to serve, or nothing. An upstream that is down is no reason. */
   readonly unready: () => Promise<string | undefined>
   readonly onRequest: (record: RequestRecord) => void
@@ -115,7 +117,7 @@ function createApp(options: FrontOptions, admitted: WeakMap<IncomingMessage, Adm
   app.all('*', (c) => {
     const { exchange, address } = c.var.admitted
     if (address === undefined) throw notFound(options.book)
-    return answerRegistry(options.mirror, exchange, address)
+    return answerRegistry(options, exchange, address)
   })
   app.onError((reason, c) => answerError(reason, c.var.admitted.exchange))
   return app

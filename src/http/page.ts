@@ -1,14 +1,7 @@
+import type { ListPage } from '../core/lists.ts'
 import { RegistryError } from '../oci/registry-error.ts'
 import type { Query } from './query.ts'
 import { quoteInput } from './quote-input.ts'
-
-/** Which part of a list is asked for (distribution-spec "Listing tags"). */
-export interface Page {
-  /** At most this many entries, 0 to 10,000; `undefined` if the client leaves it to us. */
-  readonly limit: number | undefined
-  /** The entry after which to go on. Opaque: some registries put a cursor there, not a tag. */
-  readonly last: string | undefined
-}
 
 /** More than any registry gives in one page; a client's number never sizes anything of ours. */
 const MAX_LIMIT = 10_000
@@ -17,8 +10,8 @@ const MAX_CURSOR_LENGTH = 2048
 const MAX_MEDIA_TYPE_LENGTH = 255
 const VISIBLE = /^[!-~]+$/
 
-/** Throws RegistryError UNSUPPORTED (400). */
-export function parsePage(query: Query): Page {
+/** The part of a list that is asked for, 0 to 10,000 entries. Throws RegistryError UNSUPPORTED (400). */
+export function parsePage(query: Query): ListPage {
   const text = query.get('n')
   return { limit: text === undefined ? undefined : parseLimit(text), last: parseLast(query) }
 }

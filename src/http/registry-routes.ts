@@ -4,12 +4,19 @@ import type { Address, Named } from './address.ts'
 import { commonHeaders } from './answer-headers.ts'
 import { answerBlob, answerBlobHead } from './blob-route.ts'
 import type { Exchange } from './exchange.ts'
+import { answerCatalog, answerReferrers, answerTags } from './list-routes.ts'
 import { answerManifest } from './manifest-route.ts'
 import { send } from './send.ts'
 
+export interface RegistryRouteOptions {
+  readonly mirror: Mirror
+  /** Whether `_catalog` is answered. */
+  readonly catalog: boolean
+}
+
 /** Answers a registry request whose address has been read. Throws RegistryError. */
 export async function answerRegistry(
-  mirror: Mirror,
+  { mirror, catalog }: RegistryRouteOptions,
   exchange: Exchange,
   address: Address,
 ): Promise<Response> {
@@ -25,18 +32,18 @@ export async function answerRegistry(
       const answer = exchange.incoming.method === 'HEAD' ? answerBlobHead : answerBlob
       return answer(mirror, exchange, address.repository, address.digest)
     }
-    case 'upload':
-    case 'catalog':
     case 'tags':
+      note(exchange, address)
+      return answerTags(mirror, exchange, address)
     case 'referrers':
-      // 404 with any code but NAME_UNKNOWN makes clients go on to the referrers tag.
-      throw new RegistryError(
-        'UNSUPPORTED',
-        `this mirror does not answer ${address.kind} requests`,
-        {
-          status: 404,
-        },
-      )
+      note(exchange, address)
+      exchange.subject.reference = address.digest
+      return answerReferrers(mirror, exchange, address)
+    case 'catalog':
+      if (catalog) return answerCatalog(mirror, exchange, address)
+      throw unsupported('does not list its repositories: `server.catalog: true` turns that on')
+    case 'upload':
+      throw unsupported('is read-only: push to the registry itself')
   }
 }
 
@@ -49,6 +56,10 @@ function answerPing(exchange: Exchange): Response {
     'content-length': '2',
   }
   return send(exchange, 200, headers, '{}')
+}
+
+function unsupported(what: string): RegistryError {
+  return new RegistryError('UNSUPPORTED', `this mirror ${what}`, { status: 404 })
 }
 
 function note(exchange: Exchange, { repository, route }: Named): void {

@@ -63,12 +63,16 @@ export function resolveRepository(
   const repository = { upstream, name: requireRepositoryName(name.slice(skipped), upstream) }
   requireAgreement(repository, context.selection)
   const taken = name.slice(0, skipped).map((segment) => `${segment}/`)
-  const prefix = context.place.prefix === undefined ? '' : `/${context.place.prefix}`
-  const path = `${book.basePath}${prefix}/v2/${taken.join('')}`
+  const path = `${rootPath(context.place, book)}${taken.join('')}`
   return {
     repository,
     route: { row, path, query: selectorQuery(context.query), varies: row === 'header' },
   }
+}
+
+/** `/v2/`, `/quay.io/v2/` or `/base/v2/`: what the request had in front of everything else. */
+export function rootPath({ prefix }: Place, { basePath }: AddressBook): string {
+  return `${basePath}${prefix === undefined ? '' : `/${prefix}`}/v2/`
 }
 
 /**

@@ -1,5 +1,9 @@
+import type { Attachment } from './attachment.ts'
+import { readAttachment } from './attachment.ts'
 import type { Descriptor } from './descriptor.ts'
 import { parseDigest } from './digest.ts'
+import type { JsonObject } from './json.ts'
+import { asArray, isObject, parseJson } from './json.ts'
 import {
   DOCKER_MANIFEST,
   essence,
@@ -13,7 +17,7 @@ import {
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 
 /** What we read of a manifest. The bytes themselves are never rewritten: their digest is their name. */
-export interface ManifestFacts {
+export interface ManifestFacts extends Attachment {
   readonly mediaType: string
   /** Everything it names that a client may ask for next: configuration, layers, or an index's manifests. */
   readonly children: readonly Descriptor[]
@@ -46,13 +50,13 @@ export function readManifest(bytes: Uint8Array, contentType: string): ManifestFa
     throw new ManifestMismatch(`the header says ${mediaType}, the body says ${inner}`)
   }
   checkShape(body, mediaType)
-  return { mediaType, children: childrenOf(body, mediaType) }
+  return { mediaType, children: childrenOf(body, mediaType), ...readAttachment(body) }
 }
 
-function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>> {
+function parseObject(bytes: Uint8Array): JsonObject {
   let value: unknown
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    value = parseJson(bytes)
   } catch (cause) {
     throw new ManifestMismatch('the body is not JSON', { cause })
   }
@@ -61,7 +65,7 @@ function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>> {
 }
 
 /** Some registries answer `application/json` or nothing: then the body is the only witness. */
-function typeFromBody(body: Readonly<Record<string, unknown>>): string {
+function typeFromBody(body: JsonObject): string {
   const stated = body['mediaType']
   if (typeof stated === 'string') return stated
   if (Array.isArray(body['manifests'])) return OCI_INDEX
@@ -74,7 +78,7 @@ function typeFromBody(body: Readonly<Record<string, unknown>>): string {
 }
 
 /** The same bytes must not be readable both as an index and as an image. */
-function checkShape(body: Readonly<Record<string, unknown>>, mediaType: string): void {
+function checkShape(body: JsonObject, mediaType: string): void {
   const foreign = isIndexType(mediaType)
     ? ['layers', 'config', 'fsLayers']
     : ['manifests', 'fsLayers']
@@ -86,10 +90,7 @@ function checkShape(body: Readonly<Record<string, unknown>>, mediaType: string):
   }
 }
 
-function childrenOf(
-  body: Readonly<Record<string, unknown>>,
-  mediaType: string,
-): readonly Descriptor[] {
+function childrenOf(body: JsonObject, mediaType: string): readonly Descriptor[] {
   const candidates = isIndexType(mediaType)
     ? asArray(body['manifests'])
     : [body['config'], ...asArray(body['layers'])]
@@ -102,7 +103,7 @@ function childrenOf(
 }
 
 /** A descriptor with a digest that we would not serve is left out: nothing can be asked by that name. */
-function readDescriptor(value: unknown): Descriptor | undefined {
+export function readDescriptor(value: unknown): Descriptor | undefined {
   if (!isObject(value)) return undefined
   const { digest, size, mediaType } = value
   const parsed = typeof digest === 'string' ? parseDigest(digest) : undefined
@@ -118,14 +119,6 @@ export function defaultPlatformChild(bytes: Uint8Array): Descriptor | undefined 
     if (os === 'linux' && architecture === 'amd64') return readDescriptor(entry)
   }
   return undefined
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function asArray(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : []
 }
 
 function isSize(value: unknown): value is number {

@@ -49,6 +49,11 @@ export function parseReference(text: string): Reference | undefined {
   return tag && { kind: 'tag', tag }
 }
 
+/** `docker.io/library/alpine`: how people write it, and how clients may ask for it. */
+export function formatRepository({ upstream, name }: Repository): string {
+  return `${upstream}/${name}`
+}
+
 export function formatReference(reference: Reference): string {
   return reference.kind === 'tag' ? reference.tag : reference.digest
 }

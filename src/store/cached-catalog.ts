@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
-import type { Catalog, TagCheck, TagRecord } from '../core/ports.ts'
+import type { ReferrerList } from '../core/lists.ts'
+import type { Catalog, RecordedManifest, TagCheck, TagRecord } from '../core/ports.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository, Tag } from '../oci/reference.ts'
@@ -36,7 +37,7 @@ export class CachedCatalog implements Catalog {
 
   async record(
     repository: Repository,
-    manifest: Descriptor,
+    manifest: RecordedManifest,
     children: readonly Descriptor[],
     tag?: TagCheck,
   ): Promise<void> {
@@ -92,6 +93,22 @@ export class CachedCatalog implements Catalog {
 
   totals() {
     return this.#inner.totals()
+  }
+
+  heldReferrers(repository: Repository, subject: Digest) {
+    return this.#inner.heldReferrers(repository, subject)
+  }
+
+  referrerList(repository: Repository, subject: Digest) {
+    return this.#inner.referrerList(repository, subject)
+  }
+
+  keepReferrerList(repository: Repository, subject: Digest, list: ReferrerList) {
+    return this.#inner.keepReferrerList(repository, subject, list)
+  }
+
+  repositories(after: string, limit: number) {
+    return this.#inner.repositories(after, limit)
   }
 }
 

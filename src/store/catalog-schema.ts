@@ -6,15 +6,18 @@ import { StartError } from '../core/start-error.ts'
  * about bytes, and shared.
  *
  * ```
- * repositories  id, upstream, name          docker.io, library/alpine
- * tags          repository, tag             → digest and checked_at (ms), when upstream last said so
- * manifests     repository, digest          media type and size as this repository published them
- * children      repository, digest, parent  what a held manifest (parent) names, with the size it states
- * links         repository, digest          may serve it: landed = 1 downloaded here, 0 proved by upstream
- * blobs         digest                      stored bytes: size, used_at (ms), dead = 1 being evicted
+ * repositories    id, upstream, name          docker.io, library/alpine
+ * tags            repository, tag             → digest and checked_at (ms), when upstream last said so
+ * manifests       repository, digest          media type and size as this repository published them
+ * children        repository, digest, parent  what a held manifest (parent) names, with the size it states
+ * referrers       repository, subject, digest what a held manifest (digest) is attached to, and as what
+ * referrer_lists  upstream, name, subject     what upstream said refers to it, and when; size counts towards
+ *                                             their limit. Asking adds a row, and must not add a repository
+ * links           repository, digest          may serve it: landed = 1 downloaded here, 0 proved by upstream
+ * blobs           digest                      stored bytes: size, used_at (ms), dead = 1 being evicted
  * ```
  */
-const SCHEMA = `
+const TABLES = `
 CREATE TABLE repositories (
   id INTEGER PRIMARY KEY,
   upstream TEXT NOT NULL,
@@ -57,7 +60,32 @@ CREATE TABLE blobs (
 CREATE INDEX blobs_by_use ON blobs (used_at) WHERE dead = 0;
 `
 
-const VERSION = 1
+/** Manifests that were stored before are not in it: upstream's lists name them. */
+const REFERRERS = `
+CREATE TABLE referrers (
+  repository INTEGER NOT NULL,
+  subject TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  artifact_type TEXT,
+  annotations TEXT,
+  PRIMARY KEY (repository, subject, digest)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE referrer_lists (
+  upstream TEXT NOT NULL,
+  name TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  checked_at INTEGER NOT NULL,
+  size INTEGER NOT NULL,
+  referrers TEXT NOT NULL,
+  UNIQUE (upstream, name, subject)
+) STRICT;
+CREATE INDEX referrer_lists_by_check ON referrer_lists (checked_at, size);
+CREATE INDEX repositories_by_full_name ON repositories (upstream || '/' || name);
+`
+
+/** The step at index n makes a file of version n into one of version n + 1; a new file takes them all. */
+const STEPS = [TABLES, REFERRERS]
+const VERSION = STEPS.length
 
 /** Settings that belong to the connection, not to the file: SQLite forgets them at every open. */
 export function configure(database: Database.Database): void {
@@ -70,11 +98,11 @@ export function configure(database: Database.Database): void {
   database.pragma('journal_size_limit = 67108864')
 }
 
-/** Makes the tables in a new file; refuses a file that another version wrote. Throws StartError. */
+/** Brings a new file or one of an older version up to date; refuses a newer one's. Throws StartError. */
 export function migrate(database: Database.Database, path: string): void {
   const found = Number(database.pragma('user_version', { simple: true }))
   if (found === VERSION) return
-  if (found !== 0) {
+  if (found < 0 || found > VERSION) {
     const hint =
       'use the version of oci-mirror that wrote it, or another data directory (storage.dir)'
     throw new StartError(
@@ -82,7 +110,7 @@ export function migrate(database: Database.Database, path: string): void {
     )
   }
   database.transaction(() => {
-    database.exec(SCHEMA)
+    for (const step of STEPS.slice(found)) database.exec(step)
     database.pragma(`user_version = ${VERSION}`)
   })()
 }

@@ -9,6 +9,14 @@ interface TagRow {
   readonly size: number
 }
 
+interface ReferrerRow {
+  readonly digest: Digest
+  readonly media_type: string
+  readonly size: number
+  readonly artifact_type: string | null
+  readonly annotations: string | null
+}
+
 interface HoldingRow {
   readonly is_linked: 0 | 1
   readonly came_from_upstream: 0 | 1
@@ -18,7 +26,11 @@ interface HoldingRow {
 
 /** Everything that the catalog says to SQLite, prepared once. */
 export function prepareStatements(database: Database) {
-  return { ...nameStatements(database), ...blobStatements(database) }
+  return {
+    ...nameStatements(database),
+    ...referrerStatements(database),
+    ...blobStatements(database),
+  }
 }
 
 /** Repositories, tags, manifests and what they name. */
@@ -56,6 +68,32 @@ function nameStatements(database: Database) {
     putChild: database.prepare<[number, Digest, Digest, number]>(
       `INSERT INTO children (repository, digest, parent, size) VALUES (?, ?, ?, ?)
        ON CONFLICT DO NOTHING`,
+    ),
+  }
+}
+
+/** What is attached to what, as the manifests that we hold say. */
+function referrerStatements(database: Database) {
+  return {
+    putReferrer: database.prepare<[number, Digest, Digest, string | null, string | null]>(
+      `INSERT INTO referrers (repository, subject, digest, artifact_type, annotations)
+       VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+    ),
+    heldReferrers: database.prepare<[number, Digest, number], ReferrerRow>(
+      `SELECT r.digest, m.media_type, m.size, r.artifact_type, r.annotations FROM referrers r
+       JOIN manifests m ON m.repository = r.repository AND m.digest = r.digest
+       JOIN blobs b ON b.digest = r.digest AND b.dead = 0
+       WHERE r.repository = ? AND r.subject = ? LIMIT ?`,
+    ),
+    repositories: database.prepare<
+      [string, number],
+      { readonly upstream: UpstreamName; readonly name: RepositoryName }
+    >(
+      `SELECT upstream, name FROM repositories r
+       WHERE upstream || '/' || name > ? AND EXISTS (
+         SELECT 1 FROM manifests m JOIN blobs b ON b.digest = m.digest AND b.dead = 0
+         WHERE m.repository = r.id
+       ) ORDER BY upstream || '/' || name LIMIT ?`,
     ),
   }
 }

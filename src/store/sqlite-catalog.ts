@@ -1,18 +1,23 @@
 import Database from 'better-sqlite3'
 import { LRUCache } from 'lru-cache'
-import type { Catalog, Holding, TagCheck, TagRecord } from '../core/ports.ts'
+import type { ReferrerList } from '../core/lists.ts'
+import type { Catalog, Holding, RecordedManifest, TagCheck, TagRecord } from '../core/ports.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository, Tag } from '../oci/reference.ts'
+import type { Referrer } from '../oci/referrers.ts'
 import { configure, migrate } from './catalog-schema.ts'
 import type { Statements } from './catalog-statements.ts'
 import { prepareStatements } from './catalog-statements.ts'
+import { ReferrerLists } from './referrer-lists.ts'
 
 /** Last-used times are written this often: one transaction for many requests. */
 const TOUCH_EVERY_MS = 5_000
 /** Rows read at a time while evicting, so that nothing holds a cursor open across deletions. */
 const EVICTION_PAGE = 64
 const REPOSITORIES_REMEMBERED = 10_000
+/** More than anyone attaches; with the limit on annotations, a bound on what an answer holds. */
+const MAX_HELD_REFERRERS = 256
 const MAX_TOUCHED = 100_000
 
 /**
@@ -22,6 +27,7 @@ const MAX_TOUCHED = 100_000
 export class SqliteCatalog implements Catalog {
   readonly #database: Database.Database
   readonly #sql: Statements
+  readonly #referrerLists: ReferrerLists
   readonly #repositories = new LRUCache<string, number>({ max: REPOSITORIES_REMEMBERED })
   readonly #touched = new Map<Digest, number>()
   readonly #timer: NodeJS.Timeout
@@ -31,6 +37,7 @@ export class SqliteCatalog implements Catalog {
   private constructor(database: Database.Database) {
     this.#database = database
     this.#sql = prepareStatements(database)
+    this.#referrerLists = new ReferrerLists(database)
     const { bytes, blobs } = this.#sql.totals.get() ?? { bytes: 0, blobs: 0 }
     this.#bytes = bytes
     this.#blobs = blobs
@@ -60,14 +67,19 @@ export class SqliteCatalog implements Catalog {
 
   async record(
     repository: Repository,
-    manifest: Descriptor,
+    manifest: RecordedManifest,
     children: readonly Descriptor[],
     tag?: TagCheck,
   ): Promise<void> {
-    const { putManifest, putChild, putTag } = this.#sql
+    const { putManifest, putReferrer, putChild, putTag } = this.#sql
+    const { subject, artifactType = null, annotations } = manifest
     this.#database.transaction(() => {
       const id = this.#idOf(repository)
       putManifest.run(id, manifest.digest, manifest.mediaType, manifest.size)
+      if (subject !== undefined) {
+        const text = annotations === undefined ? null : JSON.stringify(annotations)
+        putReferrer.run(id, subject, manifest.digest, artifactType, text)
+      }
       for (const child of children) putChild.run(id, child.digest, manifest.digest, child.size)
       if (tag !== undefined) putTag.run(id, tag.tag, manifest.digest, tag.checkedAt)
     })()
@@ -157,6 +169,36 @@ export class SqliteCatalog implements Catalog {
 
   async totals(): Promise<{ readonly bytes: number; readonly blobs: number }> {
     return { bytes: this.#bytes, blobs: this.#blobs }
+  }
+
+  async heldReferrers(repository: Repository, subject: Digest): Promise<readonly Referrer[]> {
+    const id = this.#find(repository)
+    if (id === undefined) return []
+    return this.#sql.heldReferrers.all(id, subject, MAX_HELD_REFERRERS).map((row) => ({
+      digest: row.digest,
+      mediaType: row.media_type,
+      size: row.size,
+      ...(row.artifact_type !== null && { artifactType: row.artifact_type }),
+      ...(row.annotations !== null && {
+        annotations: JSON.parse(row.annotations) as Readonly<Record<string, string>>,
+      }),
+    }))
+  }
+
+  async referrerList(repository: Repository, subject: Digest): Promise<ReferrerList | undefined> {
+    return this.#referrerLists.get(repository, subject)
+  }
+
+  async keepReferrerList(
+    repository: Repository,
+    subject: Digest,
+    list: ReferrerList,
+  ): Promise<void> {
+    this.#referrerLists.put(repository, subject, list)
+  }
+
+  async repositories(after: string, limit: number): Promise<readonly Repository[]> {
+    return this.#sql.repositories.all(after, limit)
   }
 
   async close(): Promise<void> {

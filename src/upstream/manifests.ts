@@ -40,7 +40,10 @@ async function getOnce(
   if (reply.status === 404) return confirmGone(answer)
   if (reply.status !== 200) throw await refusal(answer, client.clock.now())
   const bytes = await reply.read(MAX_MANIFEST_BYTES, READ_MS)
-  if (bytes === undefined) throw misbehaved(reply, `sent more than ${MAX_MANIFEST_BYTES} bytes`)
+  if (bytes === undefined) {
+    const most = `${MAX_MANIFEST_BYTES} bytes, the most that registries and clients agree on`
+    throw misbehaved(reply, `sent a manifest of more than ${most}`)
+  }
   const digest = checkedDigest(reply, reference, bytes)
   const { mediaType } = checkedFacts(reply, bytes)
   return { descriptor: { mediaType, digest, size: bytes.length }, bytes }

@@ -1,9 +1,12 @@
 import type { Upstream } from '../core/ports.ts'
 import { Authorizer } from './authorizer.ts'
-import { getBlob, probeBlob } from './blobs.ts'
+import { getBlob, getBlobRange, probeBlob } from './blobs.ts'
+import { CredentialSource } from './credential-source.ts'
 import type { Endpoint } from './endpoints.ts'
 import { inOrder } from './endpoints.ts'
 import { limited } from './limited.ts'
+import { listReferrers } from './referrers.ts'
+import { listTags } from './tag-list.ts'
 import { getManifest, headManifest } from './manifests.ts'
 import type { RegistryOptions, UpstreamDeps } from './options.ts'
 import { RegistryClient } from './registry-client.ts'
@@ -16,12 +19,19 @@ import { Transport } from './transport.ts'
  */
 export function openUpstream(options: RegistryOptions, deps: UpstreamDeps): Upstream {
   const transport = new Transport(options, deps)
+  const credentials = options.credentials && new CredentialSource(options.credentials, deps.clock)
   const endpoints = options.endpoints.map((url) => {
-    const authorizer = new Authorizer(url, options, new Tokens(transport, deps.clock))
+    const authorizer = new Authorizer(url, options, new Tokens(transport, deps.clock), credentials)
     return endpointOf(new RegistryClient(url, transport, authorizer, deps.clock))
   })
   const registry = limited(inOrder(endpoints), options.connections, options.name)
-  return { ...registry, close: () => transport.close() }
+  return {
+    ...registry,
+    async close() {
+      credentials?.close()
+      await transport.close()
+    },
+  }
 }
 
 function endpointOf(client: RegistryClient): Endpoint {
@@ -29,6 +39,9 @@ function endpointOf(client: RegistryClient): Endpoint {
     headManifest: (...request) => headManifest(client, ...request),
     getManifest: (...request) => getManifest(client, ...request),
     getBlob: (...request) => getBlob(client, ...request),
+    getBlobRange: (...request) => getBlobRange(client, ...request),
     probeBlob: (...request) => probeBlob(client, ...request),
+    listTags: (...request) => listTags(client, ...request),
+    listReferrers: (...request) => listReferrers(client, ...request),
   }
 }

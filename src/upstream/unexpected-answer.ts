@@ -12,9 +12,14 @@ const READ_MS = 5_000
  * throws otherwise: a captive portal's or a load balancer's 404 says nothing about the image.
  */
 export async function confirmGone({ reply }: Answer): Promise<undefined> {
-  const body = await reply.read(MAX_ERROR_BYTES, READ_MS)
-  if (body !== undefined && isErrorBody(body)) return undefined
+  if (await hasErrorBody(reply)) return undefined
   throw misbehaved(reply, 'answered 404, but not as a registry does')
+}
+
+/** Whether the body is an error of the specification. Reads it. */
+export async function hasErrorBody(reply: Reply): Promise<boolean> {
+  const body = await reply.read(MAX_ERROR_BYTES, READ_MS)
+  return body !== undefined && isErrorBody(body)
 }
 
 /** For every status that the caller has no use for. */

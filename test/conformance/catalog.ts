@@ -4,6 +4,7 @@ import type { Descriptor } from '../../src/oci/descriptor.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-types.ts'
 import type { Repository, RepositoryName, Tag, UpstreamName } from '../../src/oci/reference.ts'
+import type { Referrer } from '../../src/oci/referrers.ts'
 
 export interface CatalogUnderTest {
   readonly catalog: Catalog
@@ -199,6 +200,109 @@ export function catalogConformance(name: string, create: () => Promise<CatalogUn
         await catalog.landed(HUB, first.digest, first.size, 5)
         expect(await catalog.tombstones()).toEqual([])
         expect((await catalog.holding(HUB, first.digest)).storedSize).toBe(first.size)
+      })
+    })
+
+    describe('referrers', () => {
+      const signature: Referrer = {
+        ...described('a signature'),
+        artifactType: 'a/signature',
+        annotations: { signer: 'alice' },
+      }
+      const bare: Referrer = described('an artifact of no type')
+
+      async function hold(repository: Repository, referrer: Referrer): Promise<void> {
+        await catalog.record(repository, { ...referrer, subject: MANIFEST.digest }, [])
+        await catalog.landed(repository, referrer.digest, referrer.size, 1)
+      }
+
+      it('are manifests of the repository that name the subject', async () => {
+        await hold(HUB, signature)
+        await hold(HUB, bare)
+        await hold(OTHER, bare)
+        await catalog.record(HUB, NEWER, [])
+        const held = await catalog.heldReferrers(HUB, MANIFEST.digest)
+        expect(held).toHaveLength(2)
+        expect(held).toEqual(expect.arrayContaining([signature, bare]))
+        expect(await catalog.heldReferrers(OTHER, MANIFEST.digest)).toEqual([bare])
+        expect(await catalog.heldReferrers(QUAY, MANIFEST.digest)).toEqual([])
+        expect(await catalog.heldReferrers(HUB, NEWER.digest)).toEqual([])
+        const reopened = await subject.reopen()
+        expect(await reopened.heldReferrers(OTHER, MANIFEST.digest)).toEqual([bare])
+      })
+
+      it('are listed while their bytes are stored, and again when they come back', async () => {
+        await catalog.record(HUB, { ...signature, subject: MANIFEST.digest }, [])
+        expect(await catalog.heldReferrers(HUB, MANIFEST.digest)).toEqual([])
+        await hold(HUB, signature)
+        await catalog.entomb(signature.digest)
+        expect(await catalog.heldReferrers(HUB, MANIFEST.digest)).toEqual([])
+        await catalog.forget(signature.digest)
+        await hold(HUB, signature)
+        expect(await catalog.heldReferrers(HUB, MANIFEST.digest)).toEqual([signature])
+      })
+
+      it('are bounded', async () => {
+        for (let n = 0; n < 300; n += 1) await hold(HUB, described(`artifact ${n}`))
+        expect(await catalog.heldReferrers(HUB, MANIFEST.digest)).toHaveLength(256)
+      })
+
+      it('as upstream lists them are kept over a restart, the newest list only', async () => {
+        const list = { referrers: [signature, bare], checkedAt: 2000 }
+        await catalog.keepReferrerList(HUB, MANIFEST.digest, list)
+        await catalog.keepReferrerList(HUB, MANIFEST.digest, { referrers: [], checkedAt: 1000 })
+        await catalog.keepReferrerList(QUAY, MANIFEST.digest, { referrers: [], checkedAt: 1000 })
+        const reopened = await subject.reopen()
+        expect(await reopened.referrerList(HUB, MANIFEST.digest)).toEqual(list)
+        expect(await reopened.referrerList(QUAY, MANIFEST.digest)).toEqual({
+          referrers: [],
+          checkedAt: 1000,
+        })
+        expect(await reopened.referrerList(OTHER, MANIFEST.digest)).toBeUndefined()
+        await reopened.keepReferrerList(HUB, MANIFEST.digest, { referrers: [], checkedAt: 2000 })
+        expect((await reopened.referrerList(HUB, MANIFEST.digest))?.referrers).toEqual([])
+      })
+
+      it('as upstream lists them take bounded room: those that were checked first go', async () => {
+        const annotations = { long: 'x'.repeat(1024 * 1024) }
+        const referrers = Array.from({ length: 8 }, () => ({ ...bare, annotations }))
+        const subjects = Array.from({ length: 10 }, (_, n) => described(`subject ${n}`).digest)
+        for (const [checkedAt, digest] of subjects.entries()) {
+          await catalog.keepReferrerList(HUB, digest, { referrers, checkedAt })
+        }
+        const kept = await Array.fromAsync(subjects, (digest) => catalog.referrerList(HUB, digest))
+        const checks = kept.map((list) => list?.checkedAt)
+        expect(checks).toEqual([undefined, undefined, undefined, 3, 4, 5, 6, 7, 8, 9])
+      })
+
+      it('do not make a repository that nothing is held of', async () => {
+        await catalog.keepReferrerList(HUB, MANIFEST.digest, { referrers: [bare], checkedAt: 1 })
+        expect(await catalog.repositories('', 10)).toEqual([])
+      })
+    })
+
+    describe('repositories', () => {
+      const all = [HUB, repositoryOf('docker.io', 'library/alpine-2'), OTHER, QUAY]
+
+      beforeEach(async () => {
+        for (const repository of all.toReversed()) await catalog.record(repository, MANIFEST, [])
+        await catalog.landed(HUB, MANIFEST.digest, MANIFEST.size, 1)
+      })
+
+      it('are listed in order, in parts', async () => {
+        expect(await catalog.repositories('', 10)).toEqual(all)
+        expect(await catalog.repositories('', 1)).toEqual([HUB])
+        expect(await catalog.repositories('docker.io/library/alpine', 2)).toEqual(all.slice(1, 3))
+        expect(await catalog.repositories('docker.io/z', 10)).toEqual([QUAY])
+        expect(await catalog.repositories('quay.io/library/alpine', 10)).toEqual([])
+      })
+
+      it('are listed while a manifest of them is stored', async () => {
+        await catalog.record(repositoryOf('docker.io', 'library/empty'), NEWER, [])
+        await catalog.landed(repositoryOf('docker.io', 'a/blob-only'), LAYER.digest, LAYER.size, 1)
+        expect(await catalog.repositories('', 10)).toEqual(all)
+        await catalog.entomb(MANIFEST.digest)
+        expect(await catalog.repositories('', 10)).toEqual([])
       })
     })
   })

@@ -1,12 +1,14 @@
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
-import type { Repository } from '../../src/oci/reference.ts'
-import type { Tag } from '../../src/oci/reference.ts'
+import { digestOf } from '../../src/oci/digest.ts'
+import { OCI_MANIFEST } from '../../src/oci/media-types.ts'
+import type { Repository, Tag } from '../../src/oci/reference.ts'
 import { CachedCatalog } from '../../src/store/cached-catalog.ts'
 import { SqliteCatalog } from '../../src/store/sqlite-catalog.ts'
 import { catalogConformance } from '../conformance/catalog.ts'
 import { makeTempDir } from '../support/temp-dir.ts'
+import { VERSION_1 } from './catalog-version-1.ts'
 
 for (const [name, wrap] of [
   ['SqliteCatalog', (catalog: SqliteCatalog) => catalog],
@@ -39,8 +41,36 @@ describe('SqliteCatalog', () => {
     newer.pragma('user_version = 99')
     newer.close()
     await expect(SqliteCatalog.open(path)).rejects.toThrow(
-      /has version 99, this program reads 1: use the version/,
+      /has version 99, this program reads 2: use the version/,
     )
+  })
+
+  it('takes over a file of version 1 with all that is in it', async () => {
+    await using dir = await makeTempDir()
+    const path = join(dir.path, 'catalog.db')
+    const old = new Database(path)
+    old.exec(VERSION_1)
+    const digest = digestOf(Buffer.from('a manifest'))
+    old.exec(`
+      INSERT INTO repositories VALUES (7, 'docker.io', 'library/app');
+      INSERT INTO tags VALUES (7, 'latest', '${digest}', 1000);
+      INSERT INTO manifests VALUES (7, '${digest}', '${OCI_MANIFEST}', 10);
+      INSERT INTO links VALUES ('${digest}', 7, 1);
+      INSERT INTO blobs VALUES ('${digest}', 10, 1000, 0);
+    `)
+    old.close()
+    const app = { upstream: 'docker.io', name: 'library/app' } as Repository
+    const manifest = { mediaType: OCI_MANIFEST, digest, size: 10 }
+    const list = { referrers: [manifest], checkedAt: 2000 }
+    let catalog = await SqliteCatalog.open(path)
+    await catalog.keepReferrerList(app, digest, list)
+    await catalog.close()
+    catalog = await SqliteCatalog.open(path)
+    expect(await catalog.resolve(app, 'latest' as Tag)).toMatchObject({ manifest, checkedAt: 1000 })
+    expect(await catalog.holding(app, digest)).toMatchObject({ standing: 'proved', storedSize: 10 })
+    expect(await catalog.repositories('', 10)).toEqual([app])
+    expect(await catalog.referrerList(app, digest)).toEqual(list)
+    await catalog.close()
   })
 
   it('adds nothing for repositories that were only asked for', async () => {

@@ -1,0 +1,108 @@
+import type { Digest } from '../oci/digest.ts'
+import type { Repository } from '../oci/reference.ts'
+import { formatRepository } from '../oci/reference.ts'
+import { mergeReferrers } from '../oci/referrers.ts'
+import type { Wait } from './deadline.ts'
+import { LATE, waitFor, waitUntil } from './deadline.ts'
+import { ageOf, judge, mayServeStale } from './freshness.ts'
+import type { ReferrerList } from './lists.ts'
+import type { ReferrersAnswer } from './outcome.ts'
+import type { FailureKind } from './ports.ts'
+import { UpstreamFailure } from './ports.ts'
+import type { ReferrerDeps, ReferrersAsk } from './referrer-checks.ts'
+import { ReferrerChecks } from './referrer-checks.ts'
+import type { UpstreamEntry } from './upstream-entry.ts'
+
+export interface ReferrersRequest {
+  readonly repository: Repository
+  readonly subject: Digest
+  /** Only referrers of this type. */
+  readonly artifactType: string | undefined
+}
+
+/**
+ * What refers to a manifest. The list has a tag's freshness, and where upstream gives no answer the last
+ * one stands in for it or the request fails: an outage never looks like an image that nobody signed.
+ */
+export class Referrers {
+  readonly #deps: ReferrerDeps
+  readonly #checks: ReferrerChecks
+
+  constructor(deps: ReferrerDeps) {
+    this.#deps = deps
+    this.#checks = new ReferrerChecks(deps)
+  }
+
+  async answer(
+    { repository, subject, artifactType }: ReferrersRequest,
+    entry: UpstreamEntry,
+    wait: Wait,
+  ): Promise<ReferrersAnswer> {
+    const found = await this.#find({ repository, subject, entry }, wait)
+    // Upstream may have lost what we hold, or not have indexed it (a registry without the API).
+    const held = await this.#deps.catalog.heldReferrers(repository, subject)
+    const all = mergeReferrers(found.referrers, held)
+    if (artifactType === undefined) return { ...found, referrers: all }
+    return { ...found, referrers: all.filter((one) => one.artifactType === artifactType) }
+  }
+
+  async #find(ask: ReferrersAsk, wait: Wait): Promise<ReferrersAnswer> {
+    const known = await this.#checks.known(ask)
+    if (known === undefined) return this.#ask(ask, wait)
+    const { clock } = this.#deps
+    switch (judge(known.checkedAt, ask.entry.tags, false, clock.now())) {
+      case 'fresh':
+        return { outcome: 'hit', referrers: known.referrers }
+      case 'usable':
+        // Nobody waits for it, and its failure is remembered and logged.
+        if (this.#checks.recentFailure(ask) === undefined) this.#checks.run(ask)
+        return this.#stale(ask, known, 'revalidating')
+      case 'expired':
+        return this.#renew(ask, known, wait)
+    }
+  }
+
+  async #ask(ask: ReferrersAsk, wait: Wait): Promise<ReferrersAnswer> {
+    const { result, first } = this.#checks.run(ask)
+    const what = `the referrers of ${nameOf(ask)}`
+    const answer = await waitFor(result, wait, this.#deps.clock, what)
+    return first || answer.outcome !== 'miss' ? answer : { ...answer, outcome: 'joined' }
+  }
+
+  async #renew(ask: ReferrersAsk, known: ReferrerList, wait: Wait): Promise<ReferrersAnswer> {
+    const { clock } = this.#deps
+    const recent = this.#checks.recentFailure(ask)
+    if (recent !== undefined) return this.#instead(ask, known, recent)
+    try {
+      const { result } = this.#checks.run(ask)
+      const patientUntil = clock.now() + ask.entry.tags.patience
+      const answer = await waitUntil(result, patientUntil, clock, wait.signal)
+      if (answer !== LATE) return answer
+      if (this.#mayStand(ask, known, 'timeout')) return this.#stale(ask, known, 'upstream-slow')
+      return await this.#ask(ask, wait)
+    } catch (reason) {
+      if (reason instanceof UpstreamFailure) return this.#instead(ask, known, reason)
+      throw reason
+    }
+  }
+
+  #instead(ask: ReferrersAsk, known: ReferrerList, failure: UpstreamFailure): ReferrersAnswer {
+    if (!this.#mayStand(ask, known, failure.kind)) throw failure
+    return this.#stale(ask, known, `upstream-${failure.kind}`)
+  }
+
+  #mayStand({ entry }: ReferrersAsk, known: ReferrerList, kind: FailureKind): boolean {
+    return mayServeStale(kind, known.checkedAt, entry.tags, this.#deps.clock.now())
+  }
+
+  #stale(ask: ReferrersAsk, known: ReferrerList, detail: string): ReferrersAnswer {
+    const age = ageOf(known.checkedAt, this.#deps.clock.now())
+    const since = `last confirmed ${Math.round(age / 1000)} s ago (${detail})`
+    const warning = `the referrers of ${nameOf(ask)} come from the cache, ${since}`
+    return { outcome: 'stale', detail, age, warning, referrers: known.referrers }
+  }
+}
+
+function nameOf({ repository, subject }: ReferrersAsk): string {
+  return `${formatRepository(repository)}@${subject}`
+}

@@ -1,0 +1,88 @@
+import type { Mirror } from '../core/mirror.ts'
+import type { Answer } from '../core/outcome.ts'
+import type { ListPage } from '../core/lists.ts'
+import { OCI_INDEX } from '../oci/media-types.ts'
+import { formatReferrers } from '../oci/referrers.ts'
+import type { Address } from './address.ts'
+import type { HeaderFields } from './answer-headers.ts'
+import { answerHeaders, commonHeaders } from './answer-headers.ts'
+import type { Exchange } from './exchange.ts'
+
+type AddressOf<Kind extends Address['kind']> = Extract<Address, { readonly kind: Kind }>
+
+const CALLER = { kind: 'anonymous' } as const
+
+/** GET and HEAD `<name>/tags/list`. */
+export async function answerTags(
+  mirror: Mirror,
+  exchange: Exchange,
+  { repository, page, route, written }: AddressOf<'tags'>,
+): Promise<Response> {
+  const answer = await mirror.tags({ repository, page }, CALLER, exchange.signal)
+  noteOutcome(exchange, answer)
+  const path = `${route.path}${repository.name}/tags/list`
+  const headers = {
+    ...answerHeaders(repository.upstream, answer),
+    ...linkHeader(path, route.query, page, answer.next),
+    'content-type': 'application/json',
+  }
+  return listResponse(exchange, JSON.stringify({ name: written, tags: answer.tags }), headers)
+}
+
+/** GET and HEAD `<name>/referrers/<digest>`. */
+export async function answerReferrers(
+  mirror: Mirror,
+  exchange: Exchange,
+  { repository, digest, artifactType }: AddressOf<'referrers'>,
+): Promise<Response> {
+  const request = { repository, subject: digest, artifactType }
+  const answer = await mirror.referrers(request, CALLER, exchange.signal)
+  noteOutcome(exchange, answer)
+  const headers: HeaderFields = {
+    ...answerHeaders(repository.upstream, answer),
+    'content-type': OCI_INDEX,
+  }
+  if (artifactType !== undefined) headers['oci-filters-applied'] = 'artifactType'
+  return listResponse(exchange, formatReferrers(answer.referrers), headers)
+}
+
+/** GET and HEAD `/v2/_catalog`. */
+export async function answerCatalog(
+  mirror: Mirror,
+  exchange: Exchange,
+  { page, path }: AddressOf<'catalog'>,
+): Promise<Response> {
+  exchange.subject.route = 'catalog'
+  const { names, next } = await mirror.repositories(page, CALLER)
+  const headers = { ...linkHeader(path, '', page, next), 'content-type': 'application/json' }
+  return listResponse(exchange, JSON.stringify({ repositories: names }), headers)
+}
+
+function noteOutcome({ subject }: Exchange, { outcome, detail }: Answer): void {
+  subject.outcome = outcome
+  if (detail !== undefined) subject.detail = detail
+}
+
+/** Relative, and addressed as this request was, so that the next page comes to us again. */
+function linkHeader(
+  path: string,
+  selector: string,
+  { limit }: ListPage,
+  next: string | undefined,
+): HeaderFields {
+  if (next === undefined) return {}
+  const query = [
+    ...(limit === undefined ? [] : [`n=${limit}`]),
+    `last=${encodeURIComponent(next)}`,
+    ...(selector === '' ? [] : [selector]),
+  ].join('&')
+  return { link: `<${path}?${query}>; rel="next"` }
+}
+
+function listResponse(exchange: Exchange, body: string, headers: HeaderFields): Response {
+  const isHead = exchange.incoming.method === 'HEAD'
+  const length = Buffer.byteLength(body)
+  exchange.bytes = isHead ? 0 : length
+  const all = { ...commonHeaders(exchange), ...headers, 'content-length': String(length) }
+  return new Response(isHead ? null : body, { headers: all })
+}
