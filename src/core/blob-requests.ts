@@ -1,4 +1,6 @@
 import { LRUCache } from 'lru-cache'
+import type { ByteRange, RangeSpec } from '../oci/byte-range.ts'
+import { resolveRange } from '../oci/byte-range.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/reference.ts'
 import { RegistryError } from '../oci/registry-error.ts'
@@ -17,8 +19,11 @@ const PROOF_TIMEOUT_MS = 60_000
 export interface BlobRequest {
   readonly repository: Repository
   readonly digest: Digest
-  /** A part is wanted, and a part can be described only if the size of the whole is known. */
-  readonly needsSize: boolean
+  /**
+   * The parts that are wanted, at least one; `undefined` for all of it. A part can be described only if the
+   * size of the whole is known, so an answer to a request for parts always says it.
+   */
+  readonly ranges: readonly RangeSpec[] | undefined
 }
 
 interface Deps {
@@ -100,12 +105,12 @@ export class BlobRequests {
     wait: Wait,
   ): Promise<BlobAnswer> {
     const { flights, clock } = this.#deps
-    const { repository, digest, needsSize } = request
+    const { repository, digest, ranges } = request
     const isFirst = flights.find(repository, digest) === 'none'
     const departure = flights.join(repository, digest, holding.statedSize, entry.client)
     const flight = await this.#await(departure, repository, digest, wait)
     const name = nameOf(repository, digest)
-    if (flight.size === undefined && needsSize) {
+    if (flight.size === undefined && ranges !== undefined) {
       // Only the end of the download tells how long the blob is, and so what a range of it means.
       await waitFor(flight.landed, wait, clock, name)
       return this.open(request, entry, wait)
@@ -118,11 +123,28 @@ export class BlobRequests {
     }
     try {
       await waitFor(flight.presentable, wait, clock, name)
+      const far = await this.#reach(request, flight, blob, entry, wait)
+      return far ?? { outcome: isFirst ? 'miss' : 'joined', size: flight.size, blob }
     } catch (reason) {
       await blob.close()
       throw reason
     }
-    return { outcome: isFirst ? 'miss' : 'joined', size: flight.size, blob }
+  }
+
+  /** The answer from upstream itself, if what is wanted is far ahead of the flight. */
+  async #reach(
+    { repository, digest, ranges }: BlobRequest,
+    { size, far }: Flight,
+    followed: OpenBlob,
+    entry: UpstreamEntry,
+    wait: Wait,
+  ): Promise<BlobAnswer | undefined> {
+    const range = size === undefined ? undefined : soleClosedRange(ranges, size)
+    if (size === undefined || range === undefined) return undefined
+    const request = { repository, digest, range, size }
+    const blob = await far.open(request, followed, entry.client, wait.signal)
+    if (blob === undefined) return undefined
+    return { outcome: 'miss', isStored: false, detail: 'unverified', size, blob }
   }
 
   async #await(
@@ -185,6 +207,20 @@ export class BlobRequests {
  */
 function mayServe({ standing }: Holding, entry: UpstreamEntry): boolean {
   return standing === 'proved' || (standing === 'named' && entry.isPublic)
+}
+
+/**
+ * What may be fetched apart from its download. An open-ended range is one client's share of the whole;
+ * a list of ranges would cost upstream a request for each.
+ */
+function soleClosedRange(
+  ranges: readonly RangeSpec[] | undefined,
+  size: number,
+): ByteRange | undefined {
+  const [sole, ...others] = ranges ?? []
+  if (sole === undefined || others.length > 0) return undefined
+  const isOpenEnded = 'first' in sole && sole.last === undefined
+  return isOpenEnded ? undefined : resolveRange(sole, size)
 }
 
 function nameOf(repository: Repository, digest: Digest): string {

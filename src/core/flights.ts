@@ -1,9 +1,11 @@
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository, RepositoryName, UpstreamName } from '../oci/reference.ts'
+import { FarRanges } from './far-ranges.ts'
 import type { KeyedLock } from './keyed-lock.ts'
 import type { Log } from './log.ts'
 import { about } from './log.ts'
+import { Pace } from './pace.ts'
 import type { BlobStore, Catalog, Clock, OpenBlob, Spool, Upstream, UpstreamBlob } from './ports.ts'
 import { DigestMismatch, UpstreamFailure } from './ports.ts'
 import type { Quota, Reservation } from './quota.ts'
@@ -12,8 +14,8 @@ import type { Quota, Reservation } from './quota.ts'
 const RESERVE_STEP = 64 * 1024 * 1024
 /** Bytes: up to here a body is checked before anything is said about it. */
 const SMALL = 1024 * 1024
-/** How long a wrong body is remembered, so that nobody downloads it again and again. */
-const SPOILED_FOR_MS = 30_000
+/** How long a failure is remembered: above all a wrong body, so that nobody downloads it again and again. */
+const FAILED_FOR_MS = 30_000
 
 /** One download of one blob, shared by everyone who asks while it runs. */
 export interface Flight {
@@ -31,6 +33,8 @@ export interface Flight {
   readonly presentable: Promise<void>
   /** Settles when the blob is stored, or the download has failed. */
   readonly landed: Promise<void>
+  /** For what is wanted long before the download gets there. */
+  readonly far: FarRanges
 }
 
 interface Departure {
@@ -65,13 +69,13 @@ export class Flights {
   readonly #deps: FlightDeps
   readonly #aloft = new Map<string, Departure>()
   readonly #landings = new Set<Promise<void>>()
-  readonly #spoiled: LRUCache<string, DigestMismatch>
+  readonly #failures: LRUCache<string, { readonly reason: unknown }>
 
   constructor(deps: FlightDeps) {
     this.#deps = deps
-    this.#spoiled = new LRUCache({
+    this.#failures = new LRUCache({
       max: 1000,
-      ttl: SPOILED_FOR_MS,
+      ttl: FAILED_FOR_MS,
       ttlResolution: 0,
       perf: deps.clock,
     })
@@ -102,8 +106,8 @@ export class Flights {
       if (running.asker === repository.name) return running.flight
       return this.#joinOther(running, () => this.join(repository, digest, stated, upstream))
     }
-    const spoiled = this.#spoiled.get(key)
-    if (spoiled !== undefined) throw spoiled
+    const failure = this.#failures.get(key)
+    if (failure?.reason instanceof DigestMismatch) throw failure.reason
 
     const controller = new AbortController()
     const flight = this.#depart(repository, digest, stated, upstream, controller)
@@ -138,9 +142,7 @@ export class Flights {
   #track(key: string, flight: Promise<Flight | undefined>): Promise<void> {
     const ended = flight
       .then((departed) => departed?.landed)
-      .catch((reason: unknown) => {
-        if (reason instanceof DigestMismatch) this.#spoiled.set(key, reason)
-      })
+      .catch(() => {})
       .finally(() => {
         this.#aloft.delete(key)
         this.#landings.delete(ended)
@@ -163,7 +165,8 @@ export class Flights {
       const size = agreeOnSize(source.size, stated, digest)
       reservation = await this.#deps.quota.reserve(size ?? RESERVE_STEP)
       const spool = await this.#deps.store.createSpool(repository.upstream, digest, size)
-      return this.#fly({ repository, digest, source, size, spool, reservation, controller })
+      const pace = new Pace(this.#deps.clock)
+      return this.#fly({ repository, digest, source, size, spool, reservation, pace, controller })
     } catch (reason) {
       controller.abort(reason)
       reservation?.release()
@@ -178,7 +181,14 @@ export class Flights {
     // Both may fail with nobody left to see it; followers learn it from their own pumps.
     landed.catch(reject)
     presentable.catch(() => {})
-    return { size: job.size, open: () => job.spool.open(), presentable, landed }
+    const far = this.#farOf(job)
+    return { size: job.size, open: () => job.spool.open(), presentable, landed, far }
+  }
+
+  #farOf({ repository, digest, pace, controller }: Job): FarRanges {
+    const { clock, log } = this.#deps
+    const isSuspect = this.#failures.has(keyOf(repository.upstream, digest))
+    return new FarRanges({ pace, failed: controller.signal, isSuspect, clock, log })
   }
 
   async #land(job: Job, onPresentable: () => void): Promise<void> {
@@ -195,6 +205,7 @@ export class Flights {
       log.debug({ ...about(repository), digest, bytes: file.size }, 'landed blob')
     } catch (reason) {
       controller.abort(reason)
+      this.#failures.set(keyOf(repository.upstream, digest), { reason })
       await spool.discard(reason)
       log.warn({ ...about(repository), digest, error: reason }, 'failed to land blob')
       throw reason
@@ -211,13 +222,16 @@ interface Job {
   readonly size: number | undefined
   readonly spool: Spool
   readonly reservation: Reservation
+  readonly pace: Pace
   readonly controller: AbortController
 }
 
-async function fill({ source, size, spool, reservation }: Job, onLarge: () => void): Promise<void> {
+async function fill(job: Job, onLarge: () => void): Promise<void> {
+  const { source, size, spool, reservation, pace } = job
   let received = 0
   for await (const chunk of source.body) {
     received += chunk.length
+    pace.add(chunk.length)
     if (received > SMALL) onLarge()
     if (size === undefined) {
       await reservation.cover(Math.ceil(received / RESERVE_STEP) * RESERVE_STEP)

@@ -27,12 +27,21 @@ export function contentHeaders(
   upstream: UpstreamName,
   answer: Answer,
 ): HeaderFields {
-  const fields: HeaderFields = {
+  return {
     'docker-content-digest': digest,
     etag: `"${digest}"`,
+    ...answerHeaders(upstream, answer),
+  }
+}
+
+/** How the answer came about, for content and for lists alike. */
+export function answerHeaders(upstream: UpstreamName, answer: Answer): HeaderFields {
+  const fields: HeaderFields = {
     'cache-status': cacheStatus(answer),
     'oci-namespace': upstream,
   }
+  // Its ETag is that of the right bytes: a cache in front of us could put wrong ones among those.
+  if (answer.isStored === false) fields['cache-control'] = 'no-store'
   if (answer.age !== undefined) fields['age'] = String(Math.round(answer.age / 1000))
   if (answer.warning !== undefined)
     fields['warning'] = `299 - "${answer.warning.replaceAll(/["\\]/g, "'")}"`
@@ -40,11 +49,11 @@ export function contentHeaders(
 }
 
 /** RFC 9211: how the cache answered, in the terms of that specification. */
-function cacheStatus({ outcome, detail }: Answer): string {
+function cacheStatus({ outcome, isStored = true, detail }: Answer): string {
   const parameters = {
     hit: 'hit',
     joined: 'fwd=miss; collapsed',
-    miss: 'fwd=miss; stored',
+    miss: isStored ? 'fwd=miss; stored' : 'fwd=miss',
     revalidated: 'hit; detail=revalidated',
     stale: 'fwd=stale',
   }[outcome]

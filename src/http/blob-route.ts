@@ -1,7 +1,7 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Mirror } from '../core/mirror.ts'
 import type { BlobAnswer } from '../core/outcome.ts'
-import type { ByteRange } from '../oci/byte-range.ts'
+import type { RangeSpec } from '../oci/byte-range.ts'
 import { WHOLE } from '../oci/byte-range.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/reference.ts'
@@ -9,8 +9,9 @@ import type { HeaderFields } from './answer-headers.ts'
 import { commonHeaders, contentHeaders, hasAlready, isSameBytes } from './answer-headers.ts'
 import { BodyWriter } from './body-writer.ts'
 import type { Exchange } from './exchange.ts'
+import { ClientLeft } from './exchange.ts'
 import { multipartBody } from './multipart.ts'
-import { isRanged, parseRange } from './range-header.ts'
+import { parseRange, satisfiable } from './range-header.ts'
 
 const ANONYMOUS = { kind: 'anonymous' } as const
 /** A blob's media type is its manifest's business, not the blob's. */
@@ -24,7 +25,7 @@ export async function answerBlobHead(
   digest: Digest,
 ): Promise<Response> {
   const facts = await mirror.blobFacts(
-    { repository, digest, needsSize: true },
+    { repository, digest, ranges: undefined },
     ANONYMOUS,
     exchange.signal,
   )
@@ -41,27 +42,32 @@ export async function answerBlob(
   repository: Repository,
   digest: Digest,
 ): Promise<Response> {
-  const { range, 'if-none-match': ifNoneMatch } = exchange.incoming.headers
-  const ifRange = exchange.incoming.headers['if-range']?.toString()
-  // With If-Range for something else, the client wants all of what is here now.
-  const wanted = ifRange === undefined || isSameBytes(ifRange, digest) ? range : undefined
-  const needsSize = isRanged(wanted)
-  const answer = await mirror.openBlob(
-    { repository, digest, needsSize },
-    ANONYMOUS,
-    exchange.signal,
-  )
+  const ranges = wantedRanges(exchange, digest)
+  const answer = await mirror.openBlob({ repository, digest, ranges }, ANONYMOUS, exchange.signal)
   note(exchange, answer)
   try {
     const headers = blobHeaders(exchange, repository, digest, answer)
-    if (hasAlready(ifNoneMatch, digest)) return new Response(null, { status: 304, headers })
-    const ranges = answer.size === undefined ? undefined : parseRange(wanted, answer.size)
+    if (isHeld(exchange, digest)) return new Response(null, { status: 304, headers })
     if (ranges === undefined) await sendWhole(exchange, answer, headers)
     else await sendParts(exchange, answer, headers, ranges)
     return RESPONSE_ALREADY_SENT
   } finally {
     await answer.blob.close()
   }
+}
+
+/** `undefined`: all of it is wanted. */
+function wantedRanges(exchange: Exchange, digest: Digest): readonly RangeSpec[] | undefined {
+  const { range, 'if-range': ifRange } = exchange.incoming.headers
+  if (range === undefined || isHeld(exchange, digest)) return undefined
+  // With If-Range for something else, the client wants all of what is here now.
+  if (ifRange !== undefined && !isSameBytes(ifRange.toString(), digest)) return undefined
+  return parseRange(range)
+}
+
+/** The client has the blob already. */
+function isHeld({ incoming }: Exchange, digest: Digest): boolean {
+  return hasAlready(incoming.headers['if-none-match'], digest)
 }
 
 async function sendWhole(
@@ -81,12 +87,14 @@ async function sendParts(
   exchange: Exchange,
   answer: BlobAnswer,
   headers: HeaderFields,
-  ranges: readonly ByteRange[],
+  wanted: readonly RangeSpec[],
 ): Promise<void> {
-  const { blob, size = 0 } = answer
-  const [only, ...others] = ranges
-  if (only === undefined) throw new Error('a ranged answer needs a range')
-  if (others.length === 0) {
+  const { blob, size } = answer
+  if (size === undefined)
+    throw new Error('a part cannot be described without the size of the whole')
+  const ranges = satisfiable(wanted, size)
+  const [only] = ranges
+  if (only !== undefined && ranges.length === 1) {
     headers['content-range'] = `bytes ${only.start}-${only.end - 1}/${size}`
     headers['content-length'] = String(only.end - only.start)
     exchange.outgoing.writeHead(206, headers)
@@ -123,7 +131,8 @@ async function sendBody(
     await body((chunk) => writer.write(chunk))
     outgoing.end()
   } catch (reason) {
-    if (!exchange.signal.aborted) exchange.subject.error = reason
+    const hasLeft = exchange.signal.aborted || reason instanceof ClientLeft
+    if (!hasLeft) exchange.subject.error = reason
     outgoing.destroy()
   } finally {
     writer.close()

@@ -1,4 +1,5 @@
 import type { Exchange } from './exchange.ts'
+import { ClientLeft } from './exchange.ts'
 
 /** Milliseconds that a client may take nothing of what was written to it. */
 const NO_PROGRESS_MS = 60_000
@@ -16,7 +17,7 @@ export class BodyWriter {
     exchange.outgoing.setTimeout(0)
   }
 
-  /** Resolves when the chunk is with the system, and its memory may be reused. */
+  /** Resolves when the chunk is with the system, and its memory may be reused. Rejects with ClientLeft. */
   write(chunk: Uint8Array): Promise<void> {
     const { outgoing, signal } = this.#exchange
     signal.throwIfAborted()
@@ -27,7 +28,8 @@ export class BodyWriter {
     outgoing.setTimeout(NO_PROGRESS_MS)
     outgoing.write(chunk, (failure) => {
       outgoing.setTimeout(0)
-      if (failure) reject(failure)
+      // Of a connection that breaks under a write, this comes before the signal (EPIPE, ECANCELED).
+      if (failure) reject(new ClientLeft())
       else resolve()
     })
     this.#exchange.bytes += chunk.length

@@ -1,4 +1,5 @@
-import type { ByteRange } from '../oci/byte-range.ts'
+import type { ByteRange, RangeSpec } from '../oci/byte-range.ts'
+import { resolveRange } from '../oci/byte-range.ts'
 import { RegistryError } from '../oci/registry-error.ts'
 
 /** More parts than any lazy puller asks for; each costs us a header. */
@@ -15,60 +16,38 @@ export class RangeNotSatisfiable extends RegistryError {
 }
 
 /**
- * Reads a `Range` header (RFC 9110 §14) for a body of `size` bytes. `undefined`: no range that we know,
- * send everything. What is malformed is refused instead of ignored, because lazy pullers take a 200 for
- * the range that they asked for. Throws RegistryError 400, and RangeNotSatisfiable.
+ * Reads a `Range` header (RFC 9110 §14). `undefined`: no range in a unit that we know, send everything.
+ * What is malformed is refused instead of ignored, because lazy pullers take a 200 for the range that they
+ * asked for. Throws RegistryError 400.
  */
-export function parseRange(
-  header: string | undefined,
-  size: number,
-): readonly ByteRange[] | undefined {
-  const specs = rangeSpecs(header)
-  if (specs === undefined) return undefined
+export function parseRange(header: string): readonly RangeSpec[] | undefined {
+  // A server must ignore units that it does not know.
+  if (!/^bytes\s*=/i.test(header)) return undefined
+  const specs = header.slice(header.indexOf('=') + 1).split(',')
+  if (specs.length > MAX_RANGES)
+    throw malformed(`${specs.length} ranges, of which ${MAX_RANGES} are allowed`)
+  return specs.map((spec) => parseSpec(spec.trim()))
+}
+
+/** Those that lie within a body of `size` bytes, in their order. Throws RangeNotSatisfiable if none does. */
+export function satisfiable(specs: readonly RangeSpec[], size: number): readonly ByteRange[] {
   const ranges: ByteRange[] = []
   for (const spec of specs) {
-    const range = resolve(spec, size)
+    const range = resolveRange(spec, size)
     if (range !== undefined) ranges.push(range)
   }
   if (ranges.length === 0) throw new RangeNotSatisfiable(size)
   return ranges
 }
 
-/** Whether the request is for a part: then the answer has to know how long the whole is. */
-export function isRanged(header: string | undefined): boolean {
-  return rangeSpecs(header) !== undefined
-}
-
-function rangeSpecs(header: string | undefined): readonly string[] | undefined {
-  // A server must ignore units that it does not know.
-  if (header === undefined || !/^bytes\s*=/i.test(header)) return undefined
-  const specs = header
-    .slice(header.indexOf('=') + 1)
-    .split(',')
-    .map((spec) => spec.trim())
-  if (specs.length > MAX_RANGES)
-    throw malformed(`${specs.length} ranges, of which ${MAX_RANGES} are allowed`)
-  if (!specs.every(isSpec)) throw malformed('it is not a list of first-last, first- or -length')
-  return specs
-}
-
 /** `first-last`, `first-` or `-length`; fifteen digits are more bytes than any disk has. */
-function isSpec(spec: string): boolean {
-  const match = /^(\d{0,15})-(\d{0,15})$/.exec(spec)
-  if (match === null || spec === '-') return false
-  const [, first, last] = match
-  return !first || !last || Number(first) <= Number(last)
-}
-
-function resolve(spec: string, size: number): ByteRange | undefined {
-  const [first = '', last = ''] = spec.split('-')
-  if (first === '') {
-    const length = Math.min(Number(last), size)
-    return length === 0 ? undefined : { start: size - length, end: size }
-  }
-  const start = Number(first)
-  if (start >= size) return undefined
-  return { start, end: last === '' ? size : Math.min(Number(last) + 1, size) }
+function parseSpec(text: string): RangeSpec {
+  const [, start = '', end = ''] = /^(\d{0,15})-(\d{0,15})$/.exec(text) ?? []
+  if (start === '' && end === '')
+    throw malformed('it is not a list of first-last, first- or -length')
+  if (start === '') return { suffix: Number(end) }
+  const first = Number(start)
+  return { first, last: end === '' ? undefined : Number(end) }
 }
 
 function malformed(why: string): RegistryError {

@@ -1,7 +1,7 @@
 import type { Hash } from 'node:crypto'
 import { createHash } from 'node:crypto'
 import type { OpenBlob, Spool, VerifiedFile } from '../core/ports.ts'
-import { DigestMismatch, NoSpace } from '../core/ports.ts'
+import { DigestMismatch, NoSpace, WITHHELD_BYTES } from '../core/ports.ts'
 import type { Digest } from '../oci/digest.ts'
 import { digestAlgorithm, digestHex } from '../oci/digest.ts'
 import type { BufferPool } from './buffer-pool.ts'
@@ -9,8 +9,6 @@ import type { File, Fs } from './fs.ts'
 import { isDiskRefusal, isErrno } from './fs.ts'
 import { pumpFile } from './pump.ts'
 
-/** Bytes that no reader gets before the digest has been checked. */
-const WITHHELD = 32 * 1024
 /** Bytes that may wait for the disk before the download is slowed down. */
 const MAX_PENDING = 1024 * 1024
 
@@ -156,7 +154,7 @@ export class DiskSpool implements Spool {
   #visible(): number {
     const { size } = this.#options
     const last = size === undefined ? this.#written : size
-    return Math.max(0, Math.min(this.#written, last - WITHHELD))
+    return Math.max(0, Math.min(this.#written, last - WITHHELD_BYTES))
   }
 
   async #flush(): Promise<void> {

@@ -1,8 +1,10 @@
 import type { BlobProof, UpstreamBlob } from '../core/ports.ts'
+import type { ByteRange } from '../oci/byte-range.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { RepositoryName } from '../oci/reference.ts'
 import { BlobDownload } from './blob-download.ts'
 import { refuseHtml, wholeBlob } from './blob-part.ts'
+import { rangeOfBlob } from './blob-range.ts'
 import { parseContentLength, parseContentRange, parseUnsatisfiedRange } from './content-range.ts'
 import type { RegistryClient, RegistryRequest } from './registry-client.ts'
 import type { Reply } from './reply.ts'
@@ -26,6 +28,23 @@ export async function getBlob(
   const part = wholeBlob(reply)
   const source = { client, request, signal: either, ended }
   return { size: part.size, body: new BlobDownload(source, part) }
+}
+
+/** One range, in one attempt: who asks for it can get the bytes in another way. */
+export async function getBlobRange(
+  client: RegistryClient,
+  repository: RepositoryName,
+  digest: Digest,
+  range: ByteRange,
+  signal: AbortSignal,
+): Promise<UpstreamBlob | undefined> {
+  const request = blobRequest(repository, digest)
+  const headers = { ...request.headers, range: `bytes=${range.start}-${range.end - 1}` }
+  const answer = await client.ask({ ...request, headers }, signal)
+  const { reply } = answer
+  if (reply.status === 404) return confirmGone(answer)
+  if (reply.status === 200 || reply.status === 206) return rangeOfBlob(reply, range, signal)
+  throw await refusal(answer, client.clock.now())
 }
 
 export async function probeBlob(

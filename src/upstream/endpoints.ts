@@ -12,8 +12,24 @@ export function inOrder(endpoints: readonly Endpoint[]): Endpoint {
     headManifest: (...request) => firstAnswer(endpoints, (one) => one.headManifest(...request)),
     getManifest: (...request) => firstAnswer(endpoints, (one) => one.getManifest(...request)),
     getBlob: (...request) => firstAnswer(endpoints, (one) => one.getBlob(...request)),
+    getBlobRange: (...request) => firstAnswer(endpoints, (one) => one.getBlobRange(...request)),
     probeBlob: (...request) => firstAnswer(endpoints, (one) => one.probeBlob(...request)),
+    listTags: (...request) => firstAnswer(endpoints, (one) => one.listTags(...request)),
+    listReferrers: (...request) => firstList(endpoints, (one) => one.listReferrers(...request)),
   }
+}
+
+/** An endpoint without such lists has as little to say about one as an endpoint that does not know it. */
+async function firstList<T>(
+  endpoints: readonly Endpoint[],
+  ask: (endpoint: Endpoint) => Promise<T | 'unsupported' | undefined>,
+): Promise<T | 'unsupported' | undefined> {
+  let lastAnswer: T | 'unsupported' | undefined
+  const found = await firstAnswer(endpoints, async (endpoint) => {
+    lastAnswer = await ask(endpoint)
+    return lastAnswer === 'unsupported' ? undefined : lastAnswer
+  })
+  return found ?? lastAnswer
 }
 
 async function firstAnswer<T>(

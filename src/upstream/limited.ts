@@ -17,16 +17,14 @@ export function limited(inner: Endpoint, connections: number, label: string): En
       holding(control, signal, () => inner.getManifest(repository, reference, signal)),
     probeBlob: (repository, digest, signal) =>
       holding(control, signal, () => inner.probeBlob(repository, digest, signal)),
-    async getBlob(repository, digest, signal) {
-      const release = await blobs.acquire(signal)
-      let blob: UpstreamBlob | undefined
-      try {
-        blob = await inner.getBlob(repository, digest, signal)
-      } finally {
-        if (blob === undefined) release()
-      }
-      return blob && { size: blob.size, body: releasing(blob.body, release, signal) }
-    },
+    listTags: (repository, page, signal) =>
+      holding(control, signal, () => inner.listTags(repository, page, signal)),
+    listReferrers: (repository, subject, signal) =>
+      holding(control, signal, () => inner.listReferrers(repository, subject, signal)),
+    getBlob: (repository, digest, signal) =>
+      holdingToTheEnd(blobs, signal, () => inner.getBlob(repository, digest, signal)),
+    getBlobRange: (repository, digest, range, signal) =>
+      holdingToTheEnd(blobs, signal, () => inner.getBlobRange(repository, digest, range, signal)),
   }
 }
 
@@ -37,6 +35,21 @@ async function holding<T>(slots: Slots, signal: AbortSignal, task: () => Promise
   } finally {
     release()
   }
+}
+
+async function holdingToTheEnd(
+  slots: Slots,
+  signal: AbortSignal,
+  ask: () => Promise<UpstreamBlob | undefined>,
+): Promise<UpstreamBlob | undefined> {
+  const release = await slots.acquire(signal)
+  let blob: UpstreamBlob | undefined
+  try {
+    blob = await ask()
+  } finally {
+    if (blob === undefined) release()
+  }
+  return blob && { size: blob.size, body: releasing(blob.body, release, signal) }
 }
 
 /** The same bytes; gives the slot back when they end, fail or are not wanted any more. */

@@ -121,8 +121,35 @@ export function upstreamConformance(
         expect(await collect(bodyOf(blob))).toHaveLength(0)
       })
 
+      it('gives one range, and the size of the whole with it', async () => {
+        const { upstream, registry } = await open()
+        const range = { start: 1_000, end: BLOB.size - 1_000 }
+        const part = await upstream.getBlobRange(X, BLOB.digest, range, signal)
+        expect(part?.size).toBe(BLOB.size)
+        const bytes = BLOB.bytes.subarray(range.start, range.end)
+        expect(Buffer.from(await collect(bodyOf(part))).equals(bytes)).toBe(true)
+        const asked = registry.requests.map(({ headers }) => headers['range'])
+        expect(asked).toEqual([`bytes=1000-${BLOB.size - 1_001}`])
+      })
+
+      it('gives no other bytes than the range asked for', async () => {
+        const { upstream, registry } = await open()
+        const range = { start: 10, end: 20 }
+        registry.inject({ kind: 'blob', times: 1, action: { ignoreRange: true } })
+        const whole = upstream.getBlobRange(X, BLOB.digest, range, signal)
+        expect(await failureOf(whole)).toMatchObject({ kind: 'misbehaved' })
+        registry.inject({ kind: 'blob', action: { cut: { after: 5, how: 'fin' } } })
+        const part = await upstream.getBlobRange(X, BLOB.digest, range, signal)
+        const reading = collect(bodyOf(part))
+        expect(await failureOf(reading)).toMatchObject({ kind: 'unavailable' })
+        expect(registry.count()).toBe(2)
+        await vi.waitFor(() => expect(registry.openSockets()).toBe(0))
+      })
+
       it('is undefined for what the registry does not have', async () => {
         const { upstream } = await open()
+        const range = { start: 0, end: 1 }
+        expect(await upstream.getBlobRange(X, ABSENT, range, signal)).toBeUndefined()
         expect(await upstream.getBlob(X, ABSENT, signal)).toBeUndefined()
         expect(await upstream.probeBlob(X, ABSENT, signal)).toBeUndefined()
       })
@@ -244,6 +271,7 @@ export function upstreamConformance(
         const { upstream, registry } = await open()
         const client = new AbortController()
         await upstream.getBlob(X, BLOB.digest, client.signal)
+        await upstream.getBlobRange(X, BLOB.digest, { start: 1, end: BLOB.size }, client.signal)
         client.abort()
         await vi.waitFor(() => expect(registry.openSockets()).toBe(0))
       })

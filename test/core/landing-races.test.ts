@@ -149,7 +149,7 @@ describe('at the wrong moment', () => {
       .catch(() => {})
     await mirror.settle()
     const repository = { upstream: 'docker.io' as UpstreamName, name: 'acme/app' as RepositoryName }
-    const request = { repository, digest: large.digest, needsSize: false }
+    const request = { repository, digest: large.digest, ranges: undefined }
     const gone = AbortSignal.abort(new Error('left'))
     await expect(mirror.mirror.openBlob(request, { kind: 'anonymous' }, gone)).rejects.toThrow(
       'left',

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
+import { readParts } from '../support/byte-ranges.ts'
 import { seededBytes } from '../support/bytes.ts'
 import { FakeRegistry } from '../support/fake-registry.ts'
 import { TestMirror } from '../support/test-mirror.ts'
@@ -9,29 +10,6 @@ const bytes = Buffer.from(seededBytes('ranges', SIZE))
 const digest = digestOf(bytes)
 const PATH = `/v2/acme/app/blobs/${digest}`
 const ETAG = `"${digest}"`
-
-interface Part {
-  readonly range: string
-  readonly body: Buffer
-}
-
-/** Reads a multipart/byteranges body as strictly as containers/image does. */
-function readParts(contentType: string | null, body: Buffer): readonly Part[] {
-  const boundary = /^multipart\/byteranges; boundary=(\S+)$/.exec(contentType ?? '')?.[1] ?? ''
-  const parts: Part[] = []
-  let at = 0
-  for (;;) {
-    const open = body.indexOf(`--${boundary}`, at)
-    if (body.subarray(open).toString() === `--${boundary}--\r\n`) return parts
-    const end = body.indexOf('\r\n\r\n', open)
-    const head = body.subarray(open, end).toString()
-    const [, range = '', first = '', last = ''] =
-      /Content-Range: (bytes (\d+)-(\d+)\/\d+)/.exec(head) ?? []
-    const length = Number(last) - Number(first) + 1
-    parts.push({ range, body: body.subarray(end + 4, end + 4 + length) })
-    at = end + 4 + length + 2
-  }
-}
 
 describe('a range of a blob', () => {
   let registry: FakeRegistry
@@ -149,26 +127,28 @@ describe('a range of a blob', () => {
     await registry.restart()
   })
 
-  it.each(['bytes=3000000-', 'bytes=3000000-3000001', 'bytes=-0', 'bytes=9999999999-'])(
-    '%s is a 416 that tells the size',
-    async (range) => {
-      for (const state of ['cold', 'stored']) {
-        const answer = await get({ range })
-        expect([state, answer.status]).toEqual([state, 416])
-        expect(answer.headers.get('content-range')).toBe(`bytes */${SIZE}`)
-        expect(JSON.parse(answer.body.toString())).toMatchObject({
-          errors: [{ code: 'SIZE_INVALID' }],
-        })
-        await mirror.settle()
-      }
-    },
-  )
+  it.each([
+    'bytes=3000000-',
+    'bytes=3000000-3000001',
+    'bytes=-0',
+    'bytes=9999999999-',
+    'bytes=5-4',
+  ])('%s is a 416 that tells the size', async (range) => {
+    for (const state of ['cold', 'stored']) {
+      const answer = await get({ range })
+      expect([state, answer.status]).toEqual([state, 416])
+      expect(answer.headers.get('content-range')).toBe(`bytes */${SIZE}`)
+      expect(JSON.parse(answer.body.toString())).toMatchObject({
+        errors: [{ code: 'SIZE_INVALID' }],
+      })
+      await mirror.settle()
+    }
+  })
 
   it.each([
     'bytes=',
     'bytes=-',
     'bytes=a-b',
-    'bytes=5-4',
     'bytes=1-2;3-4',
     'bytes=0-1,',
     'bytes=0-9999999999999999',
