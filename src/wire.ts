@@ -17,6 +17,7 @@ import { CachedCatalog } from './store/cached-catalog.ts'
 import { openDataDirectory } from './store/data-directory.ts'
 import { DiskBlobStore } from './store/disk-blob-store.ts'
 import { SqliteCatalog } from './store/sqlite-catalog.ts'
+import type { RegistryOptions } from './upstream/options.ts'
 import { openUpstream } from './upstream/registry-upstream.ts'
 
 /** Answers under way get this long when the mirror stops; Kubernetes kills after 30 s. */
@@ -84,7 +85,7 @@ async function serve(
   undo: Undo[],
 ): Promise<RunningMirror> {
   let isDraining = false
-  const { listen: address, publicUrl, names, basePath } = config.server
+  const { listen: address, publicUrl, names, basePath, catalog } = config.server
   const book = compileAddressBook({
     upstreams: config.upstreams.values(),
     defaultUpstream: config.defaultUpstream,
@@ -95,6 +96,7 @@ async function serve(
   const front = createFront({
     mirror,
     book,
+    catalog,
     unready: () => (isDraining ? Promise.resolve('stopping') : findFault(store)),
     onRequest: (record) => logRequest(logger, record),
   })
@@ -119,17 +121,23 @@ function openUpstreams(config: Config, logger: Logger): ReadonlyMap<UpstreamName
 }
 
 function openEntry(upstream: UpstreamConfig, staleIfError: number, logger: Logger): UpstreamEntry {
-  const { credentials, ca, tags, ...settings } = upstream
-  const client = openUpstream(
-    { ...settings, ...(credentials && { credentials }), ...(ca !== undefined && { ca }) },
-    { clock: systemClock, onRequest: (event) => logger.debug(event, 'asked upstream') },
-  )
+  const { credentials, tags } = upstream
+  const client = openUpstream(registryOptions(upstream), {
+    clock: systemClock,
+    onRequest: (event) => logger.debug(event, 'asked upstream'),
+  })
   const isImmutable = compileImmutableTags(tags.immutable)
   return {
     client,
     tags: { ...tags, staleIfError, isImmutable },
     isPublic: credentials === undefined,
   }
+}
+
+/** What a configured upstream is to its client, here and where one is only looked at. */
+export function registryOptions(upstream: UpstreamConfig): RegistryOptions {
+  const { credentials, ca, ...settings } = upstream
+  return { ...settings, ...(credentials && { credentials }), ...(ca !== undefined && { ca }) }
 }
 
 /** What would keep the cache itself from working; what upstreams do is not our readiness. */

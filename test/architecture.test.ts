@@ -26,8 +26,12 @@ const ALLOWED: Readonly<
     ours: ['oci', 'core', 'upstream', 'store', 'http', 'observe', 'config'],
     libraries: [],
   },
+  probe: {
+    ours: ['oci', 'core', 'upstream', 'http', 'config', 'wire.ts'],
+    libraries: [],
+  },
   cli: {
-    ours: ['oci', 'core', 'config', 'observe', 'wire.ts'],
+    ours: ['oci', 'core', 'config', 'observe', 'wire.ts', 'probe'],
     libraries: ['commander'],
   },
   'main.ts': { ours: ['cli'], libraries: [] },

@@ -1,6 +1,7 @@
 import { styleText } from 'node:util'
 import type { Config } from '../config/config.ts'
 import { displayPath } from '../config/load-config.ts'
+import { CLIENT_NAMES } from './client-config.ts'
 import { clientLines } from './client-lines.ts'
 
 export interface BannerFacts {
@@ -41,6 +42,8 @@ export function banner(config: Config, facts: BannerFacts): string {
       ...content.map((text) => row('', text)),
       '',
     ]),
+    `${INDENT}The whole files: oci-mirror client-config ${CLIENT_NAMES.join('|')}`,
+    '',
   ]
   return `${lines.map((line) => line.trimEnd()).join('\n')}\n`
 }

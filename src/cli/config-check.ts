@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { Config, UpstreamConfig } from '../config/config.ts'
+import type { Config, ProxyConfig, UpstreamConfig } from '../config/config.ts'
 import { formatDuration } from '../config/duration.ts'
 import { formatListenAddress } from '../config/listen-address.ts'
 import { displayPath } from '../config/load-config.ts'
@@ -25,6 +25,7 @@ function summarize(config: Config, cwd: string): readonly string[] {
     `listen    ${formatListenAddress(server.listen)}${server.basePath}`,
     `data      ${storage.dir}`,
     `default   ${config.defaultUpstream ?? 'none'}`,
+    ...summarizeProxies(upstreams[0]?.proxies),
     ...upstreams.map((upstream) => `upstream  ${summarizeUpstream(upstream, width)}`),
   ]
 }
@@ -34,4 +35,15 @@ function summarizeUpstream(upstream: UpstreamConfig, width: number): string {
   const urls = endpoints.map((url) => url.href.replace(/\/$/, '')).join(', ')
   const reader = credentials === undefined ? 'anonymous' : 'with credentials, shared'
   return `${name.padEnd(width)}  ${urls}  ${reader}, tags ${formatDuration(tags.ttl)}`
+}
+
+/** They come from the environment, for all upstreams. The URLs may hold a password: host and port say enough. */
+function summarizeProxies(proxies: ProxyConfig | undefined): readonly string[] {
+  if (proxies === undefined) return []
+  const { http, https, bypass } = proxies
+  const ways = Object.entries({ http, https }).flatMap(([scheme, proxy]) =>
+    proxy === undefined ? [] : [`${scheme} through ${proxy.host}`],
+  )
+  if (ways.length === 0) return []
+  return [`proxy     ${[...ways, ...bypass.map((entry) => `not for ${entry}`)].join(', ')}`]
 }

@@ -1,12 +1,14 @@
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config/problem.ts'
 import { StartError } from '../core/start-error.ts'
+import { addClientConfig } from './client-config.ts'
 import { addConfigCheck } from './config-check.ts'
 import { addConfigPrint } from './config-print.ts'
 import { addConfigSchema } from './config-schema.ts'
 import { Context } from './context.ts'
 import { addHealthcheck } from './healthcheck.ts'
 import { packageVersion } from './package-version.ts'
+import { addProbe } from './probe.ts'
 import { addServe } from './serve.ts'
 import type { ExitCode, Terminal } from './terminal.ts'
 import { addVersion } from './version.ts'
@@ -42,6 +44,8 @@ function createProgram(context: Context): Command {
   addConfigCheck(config, context)
   addConfigPrint(config, context)
   addConfigSchema(config, context)
+  addClientConfig(program, context)
+  addProbe(program, context)
   addHealthcheck(program, context)
   addVersion(program, context)
   return program

@@ -33,13 +33,23 @@ export function addServe(program: Command, context: Context): void {
 async function serve(config: Config, terminal: Terminal): Promise<void> {
   // Loaded here: the other commands answer without a database, a web server and a registry client.
   const { startMirror } = await import('../wire.ts')
-  const mirror = await startMirror(config)
+  // Before the start: the first process of a container never gets a signal that it does not wait for.
   const stop = waitForStop(terminal.signals)
+  const mirror = await startMirror(config)
   announce(config, mirror, terminal)
   const signal = await stop
   mirror.logger.info({ signal }, 'stopping: a second signal ends the process at once')
   await mirror.drain()
   mirror.logger.info({}, 'stopped')
+  await writtenOut(mirror.logger)
+}
+
+/**
+ * When the process ends, pino writes what is left, and if nobody reads it any more it tries that for ever:
+ * so nothing may be left. A line that could not be written is no reason to wait for it.
+ */
+function writtenOut(logger: RunningMirror['logger']): Promise<void> {
+  return new Promise((resolve) => logger.flush(() => resolve()))
 }
 
 /** The banner is for people, so it goes to stderr, and nowhere if the operator wants JSON and nothing else. */

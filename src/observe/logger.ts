@@ -24,6 +24,10 @@ export interface LoggerOptions {
   readonly isTerminal?: boolean
 }
 
+interface Flushable extends DestinationStream {
+  flush?(callback: (error?: Error) => void): void
+}
+
 /** Bytes of lines that wait for a slow reader of our output; beyond it lines are dropped. */
 const MAX_WAITING = 8 * 1024 * 1024
 
@@ -34,9 +38,7 @@ const MAX_WAITING = 8 * 1024 * 1024
 export function createLogger(options: LoggerOptions): Logger {
   const isTerminal = options.isTerminal ?? process.stdout.isTTY
   const isPretty = options.format === 'pretty' || (options.format === 'auto' && isTerminal)
-  // Not synchronous: a reader of our output that stalls must not stall the mirror. pino flushes at exit.
-  const destination =
-    options.destination ?? pino.destination({ dest: 1, sync: false, maxLength: MAX_WAITING })
+  const destination = options.destination ?? standardOutput()
   return pino(
     {
       level: options.level,
@@ -50,6 +52,14 @@ export function createLogger(options: LoggerOptions): Logger {
     },
     isPretty ? prettyDestination(destination, isTerminal) : destination,
   )
+}
+
+/**
+ * Not synchronous: a reader of our output that stalls must not stall the mirror. `minLength` writes every
+ * line at once, as 0 does, but with 0 a `flush` would not wait for it.
+ */
+function standardOutput(): DestinationStream {
+  return pino.destination({ dest: 1, sync: false, minLength: 1, maxLength: MAX_WAITING })
 }
 
 /** pino takes `(fields, message, …)`, `(error)` and `(message, …)`; every one comes through here. */
@@ -68,12 +78,13 @@ function logRedacted(
   method.call(this, fields, redactText(String(message)), ...values.map((value) => loggable(value)))
 }
 
-function prettyDestination(destination: DestinationStream, isTerminal: boolean): DestinationStream {
+function prettyDestination(destination: Flushable, isTerminal: boolean): Flushable {
   const format = prettyFactory({
     colorize: isTerminal && !process.env['NO_COLOR'],
     translateTime: 'SYS:HH:MM:ss.l',
     hideObject: true,
     messageFormat: (fields) => prettyLine(fields),
   })
-  return { write: (line) => destination.write(format(line)) }
+  const flush = destination.flush?.bind(destination)
+  return { write: (line) => destination.write(format(line)), ...(flush && { flush }) }
 }

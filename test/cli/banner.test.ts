@@ -43,13 +43,16 @@ describe('the banner', () => {
   Docker       # /etc/docker/daemon.json
                { "registry-mirrors": ["http://127.0.0.1:5000"] }
 
-  podman       # /etc/containers/registries.conf.d/mirror.conf
+  podman       # /etc/containers/registries.conf.d/oci-mirror.conf
                [[registry]]
+               prefix = "docker.io"
                location = "docker.io"
                [[registry.mirror]]
                location = "127.0.0.1:5000/docker.io"
                insecure = true
                # and the same for each other registry
+
+  The whole files: oci-mirror client-config containerd|docker|podman|buildkit|k3s
 
 `)
   })
@@ -74,6 +77,7 @@ describe('the lines for clients', () => {
     expect(lines.get('Docker')).toEqual(['{ "registry-mirrors": ["https://m.example/docker.io"] }'])
     expect(lines.get('podman')).toEqual([
       '[[registry]]',
+      'prefix = "quay.io"',
       'location = "quay.io"',
       '[[registry.mirror]]',
       'location = "m.example/quay.io"',

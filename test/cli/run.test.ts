@@ -69,6 +69,20 @@ describe('config check', () => {
     )
   })
 
+  it('tells the proxies of the environment, without their passwords', async () => {
+    const env = {
+      http_proxy: 'http://user:canary@proxy.example:3128',
+      HTTPS_PROXY: 'https://secure.example',
+      no_proxy: 'quay.io,10.0.0.0/8',
+    }
+    const { stdout } = await runHere(['config', 'check'], dir.path, env)
+    expect(stdout.split('\n')).toContain(
+      'proxy     http through proxy.example:3128, https through secure.example, ' +
+        'not for quay.io, not for 10.0.0.0/8',
+    )
+    expect(stdout).not.toContain('canary')
+  })
+
   it('lists every problem on stderr, one per line', async () => {
     await writeFile(join(dir.path, 'bad.yaml'), 'log: { levl: info }\nserver: { listen: x }\n')
     for (const args of [
