@@ -8,6 +8,9 @@ import type { RecordedRequest } from './recorded-request.ts'
 /** What stays of the kernel's buffers is lost with an RST: time for the client to have read it. */
 const BEFORE_RESET_MS = 20
 
+/** What Node refuses to send in a header, and a server in trouble may send nevertheless. */
+const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/
+
 /** Sends the answer in the way that the fault says. Resolves when it is sent or the client is gone. */
 export async function deliver(
   response: ServerResponse,
@@ -48,6 +51,10 @@ class Delivery {
       close(socket, action.hangUp)
     } else if (action.raw !== undefined) {
       socket.end(action.raw)
+      await this.#forever()
+    } else if (hasUnsendable(answer)) {
+      this.#record.status = answer.status
+      socket.end(rawHead(answer), 'latin1')
       await this.#forever()
     } else {
       if (action.rawBefore !== undefined) socket.write(action.rawBefore)
@@ -185,6 +192,18 @@ function* cutAt(
     yield chunk.subarray(start, end)
     start = end
   }
+}
+
+function hasUnsendable({ headers }: Answer): boolean {
+  return Object.values(headers).some((value) => [value].flat().some((one) => UNSENDABLE.test(one)))
+}
+
+/** Whoever reads this far has already met what it is about, so that no body follows. */
+function rawHead({ status, headers }: Answer): string {
+  const lines = Object.entries(headers).flatMap(([name, value]) =>
+    [value].flat().map((one) => `${name}: ${one}`),
+  )
+  return [`HTTP/1.1 ${status} Fake`, ...lines, 'content-length: 0', '', ''].join('\r\n')
 }
 
 function close(socket: Socket, how: 'fin' | 'reset'): void {

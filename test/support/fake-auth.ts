@@ -15,6 +15,8 @@ export interface TokenAuthOptions {
   readonly allow?: (user: string | undefined, repository: string) => boolean
   /** `false` leaves `service` out of the challenge, as nvcr.io does. Default 'fake'. */
   readonly service?: string | false
+  /** The challenge's scope, where it is not the repository's. */
+  readonly scope?: string
   /** Seconds. Default 300. */
   readonly expiresIn?: number
   /** `false` leaves `expires_in` out of the token response. Default true. */
@@ -26,6 +28,8 @@ export interface TokenAuthOptions {
    * the challenge names and where nothing of the fake answers.
    */
   readonly realm?: 'same-port' | 'own-port' | { readonly url: string }
+  /** Default '/token'. */
+  readonly realmPath?: string
 }
 
 interface BasicAuthOptions {
@@ -132,10 +136,12 @@ export class FakeAuth {
     if (options.kind === 'basic') return ['Basic realm="fake"']
     if (options.kind === 'custom') return options.challenges
     const { service = 'fake' } = options
+    const scope =
+      options.scope ?? (repository === undefined ? undefined : `repository:${repository}:pull`)
     const parameters = {
       realm: this.#realm(),
       ...(service === false ? {} : { service }),
-      ...(repository === undefined ? {} : { scope: `repository:${repository}:pull` }),
+      ...(scope === undefined ? {} : { scope }),
       ...(error === undefined ? {} : { error }),
     }
     const pairs = Object.entries(parameters).map(([name, value]) => `${name}="${value}"`)

@@ -9,11 +9,15 @@ export interface RedirectOptions {
   readonly to?: 'cdn' | 'relative'
   /** Default 307. */
   readonly status?: 301 | 302 | 303 | 307 | 308
-  /** Whether manifests are redirected too, as registry.k8s.io does. Default false. */
+  /** Whether manifests and lists of tags are redirected too, as registry.k8s.io does. Default false. */
   readonly manifests?: boolean
+  /** The parameter that has the signature. Default 'X-Amz-Signature'. */
+  readonly signedBy?: string
   /** Seconds that a signature is good for. Default 300. */
   readonly expiresIn?: number
 }
+
+const SIGNATURE = 'X-Amz-Signature'
 
 interface Signature {
   readonly method: string
@@ -38,21 +42,26 @@ export class FakeCdn {
     return path.startsWith('/cdn/')
   }
 
-  redirect({ kind, method, repository, reference }: RecordedRequest): Answer | undefined {
+  redirect({ kind, method, query, repository, reference }: RecordedRequest): Answer | undefined {
     const { to = 'cdn', status = 307, manifests = false, expiresIn = 300 } = this.#options
-    if (kind !== 'blob' && !(kind === 'manifest' && manifests)) return undefined
-    const path = `/cdn/${repository}/${kind}s/${reference}`
+    const { signedBy = SIGNATURE } = this.#options
+    const isElsewhere = kind === 'blob' || (manifests && (kind === 'manifest' || kind === 'tags'))
+    if (!isElsewhere) return undefined
+    const path = `/cdn/${repository}/${kind === 'tags' ? kind : `${kind}s`}/${reference}`
     const signature = randomBytes(8).toString('hex')
     const expiresAt = this.#now() + expiresIn * 1000
     this.#signatures.set(signature, { method, path, expiresAt })
-    const location = `${path}?X-Amz-Expires=${expiresIn}&X-Amz-Signature=${signature}`
+    const signed = new URLSearchParams(query)
+    if (signedBy === SIGNATURE) signed.set('X-Amz-Expires', String(expiresIn))
+    signed.set(signedBy, signature)
+    const location = `${path}?${signed.toString()}`
     const headers = { location: to === 'relative' ? location : this.#origin() + location }
     return { status, headers, body: bytesContent(Buffer.alloc(0)) }
   }
 
   refuse({ headers, query, method, path }: RecordedRequest): Answer | undefined {
     if (headers['authorization'] !== undefined) return s3Error(400, 'InvalidArgument')
-    const signed = this.#signatures.get(query.get('X-Amz-Signature') ?? '')
+    const signed = this.#signatures.get(query.get(this.#options.signedBy ?? SIGNATURE) ?? '')
     const isSigned = signed !== undefined && signed.method === method && signed.path === path
     if (!isSigned) return s3Error(403, 'SignatureDoesNotMatch')
     return signed.expiresAt <= this.#now() ? s3Error(403, 'AccessDenied') : undefined

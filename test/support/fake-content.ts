@@ -1,8 +1,10 @@
 import type { Digest } from '../../src/oci/digest.ts'
 import type { Content } from './bytes.ts'
-import { bytesContent } from './bytes.ts'
+import { bytesContent, readAll } from './bytes.ts'
 import type { Answer } from './fake-answer.ts'
-import { errorAnswer, jsonAnswer } from './fake-answer.ts'
+import { errorAnswer } from './fake-answer.ts'
+import type { ListedManifest, ListOptions } from './fake-lists.ts'
+import { referrersAnswer, tagsAnswer } from './fake-lists.ts'
 import type { HugeBlob, TestBlob, TestImage, TestIndex } from './images.ts'
 import type { RecordedRequest } from './recorded-request.ts'
 
@@ -54,14 +56,20 @@ export class FakeContent {
     repository.blobs.delete(digest)
   }
 
-  /** distribution-spec "Pulling manifests", "Pulling blobs" and "Listing Tags". */
-  answer(request: RecordedRequest, withDigest: boolean): Answer {
+  has(name: string): boolean {
+    return this.#repositories.has(name)
+  }
+
+  /** distribution-spec "Pulling manifests", "Pulling blobs" and "Content Discovery". */
+  answer(request: RecordedRequest, withDigest: boolean, lists: ListOptions = {}): Answer {
     const repository = this.#repositories.get(request.repository ?? '')
     if (repository === undefined) return errorAnswer(404, 'NAME_UNKNOWN')
     const { kind, reference = '' } = request
-    if (kind === 'tags') return tagsAnswer(repository, request)
+    if (kind === 'tags') return tagsAnswer([...repository.tags.keys()], request, lists)
+    if (kind === 'referrers') return referrersAnswer(listed(repository), request, lists)
     if (kind === 'manifest') {
-      const digest = repository.tags.get(reference) ?? reference
+      const named = lists.tagsAreDigests === true ? reference.replace('-', ':') : reference
+      const digest = repository.tags.get(reference) ?? named
       const manifest = repository.manifests.get(digest)
       return manifest === undefined
         ? errorAnswer(404, 'MANIFEST_UNKNOWN')
@@ -82,22 +90,14 @@ export class FakeContent {
   }
 }
 
+function listed({ manifests }: StoredRepository): readonly ListedManifest[] {
+  return [...manifests].map(([digest, { mediaType, content }]) => {
+    return { digest, mediaType, bytes: readAll(content) }
+  })
+}
+
 function contentAnswer(contentType: string, body: Content, digest: string | undefined): Answer {
   const headers = { 'content-type': contentType }
   const all = digest === undefined ? headers : { ...headers, 'docker-content-digest': digest }
   return { status: 200, headers: all, body }
-}
-
-function tagsAnswer(
-  { tags }: StoredRepository,
-  { query, repository, path }: RecordedRequest,
-): Answer {
-  const limit = Number(query.get('n') ?? Infinity)
-  const last = query.get('last') ?? ''
-  const rest = [...tags.keys()].toSorted().filter((tag) => tag > last)
-  const page = rest.slice(0, limit)
-  const answer = jsonAnswer(200, { name: repository, tags: page })
-  if (page.length === rest.length) return answer
-  const link = `<${path}?n=${limit}&last=${page.at(-1)}>; rel="next"`
-  return { ...answer, headers: { ...answer.headers, link } }
 }

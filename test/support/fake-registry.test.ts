@@ -248,6 +248,16 @@ describe('faults', () => {
     exchange.leave()
   })
 
+  it('can send what Node refuses to send in a header', async () => {
+    const challenges = ['Bearer realm="\u001b[31m"', 'Bearer realm="\u0000"']
+    const registry = await start({ auth: { kind: 'custom', challenges } })
+    const challenged = await get(registry.url + BLOB_PATH)
+    expect(challenged).toMatchObject({ status: 401, end: 'complete' })
+    expect(challenged.headers['www-authenticate']).toBe(challenges.join(', '))
+    await expect.poll(() => registry.openSockets()).toBe(0)
+    expect(registry.count({ status: 401 })).toBe(1)
+  })
+
   it('keeps sending zeros until the client of an endless body leaves', async () => {
     const registry = await start()
     registry.inject({ kind: 'token', action: { endless: true, status: 200 } })
@@ -268,6 +278,17 @@ describe('faults', () => {
     expect(last.hits).toBe(1)
     last.remove()
     expect((await get(url)).status).toBe(200)
+  })
+
+  it('is a 401 with its challenge where there is one, and without elsewhere', async () => {
+    const registry = await guarded()
+    const { bearer } = await token(registry, 'repository:library/x:pull')
+    registry.inject({ action: { status: 401 } })
+    const refused = await get(registry.url + BLOB_PATH, bearer)
+    expect(refused.headers['www-authenticate']).toContain(`realm="${registry.url}/token"`)
+    const server = await get(`${registry.url}/token?service=fake`)
+    expect([refused.status, server.status]).toEqual([401, 401])
+    expect(server.headers['www-authenticate']).toBeUndefined()
   })
 
   it('does not happen to a request that is challenged', async () => {

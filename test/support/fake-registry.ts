@@ -10,6 +10,7 @@ import { FakeAuth } from './fake-auth.ts'
 import type { RedirectOptions } from './fake-cdn.ts'
 import { FakeCdn } from './fake-cdn.ts'
 import { FakeContent } from './fake-content.ts'
+import type { ListOptions } from './fake-lists.ts'
 import { FakeServer } from './fake-server.ts'
 import type { Fault, Injection } from './fault.ts'
 import { Faults } from './fault.ts'
@@ -18,10 +19,14 @@ import type { HugeBlob, TestBlob, TestImage, TestIndex } from './images.ts'
 import type { RecordedRequest, RequestFilter, RequestKind, ServerRole } from './recorded-request.ts'
 import { matchesFilter, recordRequest } from './recorded-request.ts'
 
-interface FakeRegistryOptions {
+export interface FakeRegistryOptions {
   readonly auth?: AuthOptions
+  /** What a registry does in its own way: see `registry-quirks.ts`. */
+  readonly quirk?: Quirk
   /** Blobs, and manifests if it says so, are redirected. Default: served by the registry itself. */
   readonly redirect?: RedirectOptions
+  /** How tags and referrers are listed. Default: tags in pages, and no referrers. */
+  readonly lists?: ListOptions
   /** Whether manifests and blobs carry Docker-Content-Digest. Default true. */
   readonly digestHeader?: boolean
   /** The status that refuses HEAD, such as 405 or 401. */
@@ -33,6 +38,16 @@ interface FakeRegistryOptions {
   /** For the expiry of tokens and signatures, in milliseconds. Default: the real time. */
   readonly now?: () => number
 }
+
+/**
+ * Changes an answer before any fault does: a challenge, a token, a redirect or content, from any of the
+ * servers. `knows` tells whether the registry has a repository.
+ */
+type Quirk = (
+  request: RecordedRequest,
+  answer: Answer,
+  knows: (repository: string) => boolean,
+) => Answer
 
 /** A filter and a position in the body at which matching answers wait. */
 type GateOptions = RequestFilter & { readonly after: number }
@@ -194,22 +209,27 @@ export class FakeRegistry {
 
   async #handle(role: ServerRole, incoming: IncomingMessage, response: ServerResponse) {
     incoming.resume()
-    const record = recordRequest(role, incoming, this.#options.prefix ?? '')
+    const record = recordRequest(role, incoming, this.#options.prefix ?? '', this.#realmPath())
     this.requests.push(record)
     const refusal = this.#refusal(record)
-    if (refusal !== undefined) return deliver(response, refusal, {}, record)
+    if (refusal !== undefined) return deliver(response, this.#inItsWay(record, refusal), {}, record)
     const action = this.#faults.take(record)
-    const isChallenge = action.status === 401 && record.server === 'registry'
+    const isChallenge = action.status === 401 && isGuarded(record)
     const plain = (isChallenge ? this.#auth?.challenge(record) : undefined) ?? this.#answer(record)
     const range = action.ignoreRange === true ? undefined : record.headers['range']
-    const answer = record.kind === 'blob' ? rangeAnswer(plain, range) : plain
+    const usual = record.kind === 'blob' ? rangeAnswer(plain, range) : plain
+    const answer = this.#inItsWay(record, usual)
     return deliver(response, bendAnswer(answer, action, record), action, record)
   }
 
   /** The challenge, which no fault bends: a fault is for the request that comes with the token. */
   #refusal(record: RecordedRequest): Answer | undefined {
-    const isRegistry = record.server === 'registry' && record.kind !== 'token'
-    return isRegistry && !FakeCdn.isCdnPath(record.path) ? this.#auth?.refuse(record) : undefined
+    return isGuarded(record) ? this.#auth?.refuse(record) : undefined
+  }
+
+  #inItsWay(record: RecordedRequest, answer: Answer): Answer {
+    const { quirk } = this.#options
+    return quirk?.(record, answer, (name) => this.#content.has(name)) ?? answer
   }
 
   #answer(record: RecordedRequest): Answer {
@@ -224,7 +244,8 @@ export class FakeRegistry {
 
   #plain(record: RecordedRequest): Answer {
     if (record.kind === 'ping') return jsonAnswer(200, {})
-    return this.#content.answer(record, this.#options.digestHeader ?? true)
+    const { digestHeader = true, lists } = this.#options
+    return this.#content.answer(record, digestHeader, lists)
   }
 
   #refusedHead({ method, kind }: RecordedRequest): Answer | undefined {
@@ -243,7 +264,13 @@ export class FakeRegistry {
   #realm(): string {
     const realm = this.#options.auth?.kind === 'token' ? this.#options.auth.realm : undefined
     if (typeof realm === 'object') return realm.url
-    return `${this.#server(realm === 'own-port' ? 'token' : 'registry').origin}/token`
+    const role = realm === 'own-port' ? 'token' : 'registry'
+    return this.#server(role).origin + this.#realmPath()
+  }
+
+  #realmPath(): string {
+    const { auth } = this.#options
+    return (auth?.kind === 'token' ? auth.realmPath : undefined) ?? '/token'
   }
 
   #some(role: ServerRole | undefined): readonly FakeServer[] {
@@ -255,6 +282,11 @@ export class FakeRegistry {
     if (server === undefined) throw new Error(`this fake registry has no ${role} server`)
     return server
   }
+}
+
+/** Token servers and storage are asked without the token. */
+function isGuarded({ server, kind, path }: RecordedRequest): boolean {
+  return server === 'registry' && kind !== 'token' && !FakeCdn.isCdnPath(path)
 }
 
 function sum(numbers: readonly number[]): number {

@@ -13,7 +13,9 @@ export function bendAnswer(answer: Answer, action: FaultAction, request: Recorde
   const redirect = action.redirect
   const location = typeof redirect === 'function' ? redirect(request) : redirect
   const status = action.status ?? (location === undefined ? undefined : 307)
-  const base = status === undefined ? answer : { ...errorAnswer(status, 'UNKNOWN'), status }
+  // A 401 that is injected where there is auth comes with its challenge.
+  const isChallenge = status === 401 && answer.status === 401
+  const base = status === undefined || isChallenge ? answer : errorAnswer(status, 'UNKNOWN')
   const changes = { ...(location === undefined ? {} : { location }), ...action.headers }
   const bent = { ...base, headers: changedHeaders(base.headers, changes) }
   const body = bendBody(bent.body, action)

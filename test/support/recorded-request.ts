@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 /** Which of the fake's servers was asked. */
 export type ServerRole = 'registry' | 'token' | 'cdn'
 
-export type RequestKind = 'ping' | 'manifest' | 'blob' | 'tags' | 'token' | 'other'
+export type RequestKind = 'ping' | 'manifest' | 'blob' | 'tags' | 'referrers' | 'token' | 'other'
 
 export interface RecordedRequest {
   readonly server: ServerRole
@@ -35,23 +35,25 @@ export interface RequestFilter {
   readonly status?: number
 }
 
-const RESOURCE = /^\/(?:v2|cdn)\/(.+)\/(manifests|blobs|tags)\/([^/]+)$/
+const RESOURCE = /^\/(?:v2|cdn)\/(.+)\/(manifests|blobs|tags|referrers)\/([^/]+)$/
 const KINDS: Readonly<Record<string, RequestKind>> = {
   manifests: 'manifest',
   blobs: 'blob',
   tags: 'tags',
+  referrers: 'referrers',
 }
 
-/** `prefix` is what the fake has before its `/v2`, or nothing. */
+/** `prefix` is what the fake has before its `/v2`, or nothing; `tokenPath` is where it gives tokens. */
 export function recordRequest(
   server: ServerRole,
   incoming: IncomingMessage,
   prefix: string,
+  tokenPath: string,
 ): RecordedRequest {
   const [path = '', query = ''] = (incoming.url ?? '').split(/\?(.*)/s)
   const below = path.startsWith(prefix) ? path.slice(prefix.length) : path
   const resource = RESOURCE.exec(below)
-  const kind = path === '/token' ? 'token' : below === '/v2/' ? 'ping' : 'other'
+  const kind = path === tokenPath ? 'token' : below === '/v2/' ? 'ping' : 'other'
   return {
     server,
     kind: KINDS[resource?.[2] ?? ''] ?? kind,

@@ -43,6 +43,8 @@ export interface TestMirrorOptions {
   readonly fs?: Fs
   readonly basePath?: string
   readonly names?: readonly string[]
+  /** Default false. */
+  readonly catalog?: boolean
 }
 
 const MINUTE = 60_000
@@ -123,6 +125,7 @@ export class TestMirror {
     const front = createFront({
       mirror,
       book: bookOf(options),
+      catalog: options.catalog ?? false,
       unready: async () => undefined,
       onRequest: (record) => records.push(record),
     })
