@@ -4,6 +4,7 @@ import type { TestProject } from 'vitest/node'
 import { makeTempDir } from '../support/temp-dir.ts'
 import { install } from './install.ts'
 import { formatResults } from './support/results.ts'
+import { formatVersions } from './support/versions.ts'
 
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   await install()
@@ -12,7 +13,8 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   await writeFile(resultsFile, '')
   project.provide('resultsFile', resultsFile)
   return async () => {
-    process.stdout.write(`\n${await formatResults(resultsFile)}\n`)
+    const table = await formatResults(resultsFile)
+    if (table !== undefined) process.stdout.write(`\n${table}\n${await formatVersions()}\n`)
     await dir.remove()
   }
 }

@@ -74,6 +74,14 @@ describe('SIGTERM', () => {
     client.leave()
   })
 
+  it('exits although nobody reads the log any more', async () => {
+    const { program } = await start()
+    program.stopReading()
+    program.kill('SIGTERM')
+    const late = sleep(PROMPT_MS, 'still running', { ref: false })
+    expect(await Promise.race([program.exited, late])).toEqual({ code: 0, signal: null })
+  })
+
   it('exits at once when it comes twice', async () => {
     const mirror = await start()
     const { client } = await startDownload(mirror)

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { answers, freePort, Program } from './programs.ts'
+import { answers, freePort, Program, runCommand } from './programs.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
 
@@ -30,6 +30,8 @@ export interface MirrorProgram {
   readonly url: string
   /** Its log: one JSON object a line. */
   logs(): readonly Readonly<Record<string, unknown>>[]
+  /** Runs `oci-mirror …` with the same configuration; answers what it prints. */
+  command(...args: readonly string[]): Promise<string>
   /** The most memory that was ever resident, in bytes. */
   peakMemory(): Promise<number>
   /** Ends it with SIGTERM, and fails unless that was clean. */
@@ -58,16 +60,19 @@ export async function launchMirror(options: MirrorOptions): Promise<MirrorProgra
       ...config,
     }),
   )
-  const { args, env } = await startScript()
-  const program = Program.start(process.execPath, [...args, '-c', file], {
+  const script = await startScript()
+  const env = { ...cleanEnvironment(), ...script.env }
+  const program = Program.start(process.execPath, [...script.args, 'serve', '-c', file], {
     cwd: ROOT,
-    env: { ...cleanEnvironment(), ...env },
+    env,
   })
   return {
     program,
     port,
     host,
     url: `http://${host}`,
+    command: (...args) =>
+      runCommand(process.execPath, [...script.args, '-c', file, ...args], { cwd: ROOT, env }),
     logs: () => jsonLines(program.stdout()),
     peakMemory: () => peakMemory(program.pid),
     stop: async () => {
@@ -85,10 +90,11 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(kept)
 }
 
-/** What `npm start` runs, without npm in between: `NAME=value … node --flag … src/main.ts serve`. */
+/** What `npm run oci-mirror` runs, without npm in between: `NAME=value … node --flag … src/main.ts`. */
 async function startScript(): Promise<{ args: readonly string[]; env: Record<string, string> }> {
   const manifest: unknown = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
-  const words = (manifest as { scripts: { start: string } }).scripts.start.split(' ')
+  const { scripts } = manifest as { scripts: { 'oci-mirror': string } }
+  const words = scripts['oci-mirror'].split(' ')
   const node = words.indexOf('node')
   const env = Object.fromEntries(words.slice(0, node).map((word) => word.split('=')))
   return { args: words.slice(node + 1), env }

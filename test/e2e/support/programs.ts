@@ -11,6 +11,9 @@ const POLL_MS = 50
 const STOP_MS = 20_000
 const COMMAND_MS = 120_000
 
+/** Of util-linux. It becomes the command: the process is the same. */
+const SETPRIV = 'setpriv'
+
 interface Exit {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
@@ -21,7 +24,10 @@ interface ProgramOptions {
   readonly cwd?: string
 }
 
-/** A process of ours: ended by its own pid, and never left behind. */
+/**
+ * A process of ours: ended by its own pid, and never left behind. A run that is itself ended by a signal
+ * cleans nothing up, so the kernel ends its programs then (`--pdeathsig`): dockerd unmounts what it mounted.
+ */
 export class Program {
   readonly name: string
   readonly exited: Promise<Exit>
@@ -38,13 +44,13 @@ export class Program {
     }))
     child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.#stdout += text))
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.#stderr += text))
-    const kill = (): boolean => child.kill('SIGKILL')
-    process.once('exit', kill)
-    void this.exited.then(() => process.off('exit', kill))
   }
 
   static start(command: string, args: readonly string[], options: ProgramOptions = {}): Program {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options })
+    const child = spawn(SETPRIV, ['--pdeathsig', 'TERM', '--', command, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...options,
+    })
     return new Program(command, child)
   }
 
@@ -65,11 +71,20 @@ export class Program {
     return this.#stderr
   }
 
+  /** Whoever read what it prints has gone, as a log collector that crashed. */
+  stopReading(): void {
+    this.#child.stdout?.destroy()
+    this.#child.stderr?.destroy()
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal)
   }
 
-  /** Resolves when `isReady` does; fails at once, with what it printed, when the process ends before. */
+  /**
+   * Resolves when `isReady` does; fails at once, with what it printed, when the process ends before. One
+   * that does not get ready in time is ended.
+   */
   async ready(isReady: () => Promise<boolean>): Promise<void> {
     const end = Date.now() + READY_MS
     while (Date.now() < end) {
@@ -77,7 +92,8 @@ export class Program {
       if (await isReady()) return
       await sleep(POLL_MS)
     }
-    throw new Error(`${this.name} is not ready after ${READY_MS / 1000} s:\n${this.#output()}`)
+    await this.stop()
+    throw new Error(`${this.name} was not ready after ${READY_MS / 1000} s:\n${this.#output()}`)
   }
 
   /** Asks it to end, and makes it if it does not. */
@@ -102,23 +118,31 @@ export class Program {
 
 const executeFile = promisify(execFile)
 
+interface CommandOptions extends ProgramOptions {
+  /** Milliseconds. Default two minutes. */
+  readonly timeoutMs?: number
+}
+
 /** Runs a command to its end; fails with what it printed. */
 export async function runCommand(
   command: string,
   args: readonly string[],
-  env: NodeJS.ProcessEnv = process.env,
+  options: CommandOptions = {},
 ): Promise<string> {
+  const { timeoutMs = COMMAND_MS, ...process } = options
   try {
     const { stdout } = await executeFile(command, args, {
-      env,
-      timeout: COMMAND_MS,
+      ...process,
+      timeout: timeoutMs,
       maxBuffer: 64 * 1024 * 1024,
     })
     return stdout
   } catch (cause) {
     const stderr = (cause as { stderr?: string }).stderr ?? ''
+    const isLate = (cause as { killed?: boolean }).killed === true
     const shown = [command.split('/').at(-1), ...args].join(' ')
-    throw new Error(`${shown}\n${stderr.slice(-4_000)}`, { cause })
+    const end = isLate ? ` (ended after ${timeoutMs / 1000} s)` : ''
+    throw new Error(`${shown}${end}\n${stderr.slice(-4_000)}`, { cause })
   }
 }
 

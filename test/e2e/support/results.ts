@@ -12,7 +12,8 @@ declare module 'vitest' {
 interface Result {
   readonly client: string
   readonly addressing: string
-  readonly upstream: string
+  /** Its name, and what it is. */
+  readonly registry: string
   readonly phase: Phase
   readonly ok: boolean
 }
@@ -38,19 +39,20 @@ export async function recordResult<T>(
   }
 }
 
-/** One row per client, addressing and upstream; a cell is ok only if every pull in it was. */
-export async function formatResults(file: string): Promise<string> {
+/** One row per client, addressing and registry; a cell is ok only if every pull in it was. `undefined` without pulls. */
+export async function formatResults(file: string): Promise<string | undefined> {
   const lines = (await readFile(file, 'utf8')).split('\n').filter((line) => line !== '')
+  if (lines.length === 0) return undefined
   const rows = new Map<string, { readonly head: readonly string[]; readonly cells: Cells }>()
   for (const line of lines) {
-    const { client, addressing, upstream, phase, ok } = JSON.parse(line) as Result
-    const head = [client, addressing, upstream]
+    const { client, addressing, registry, phase, ok } = JSON.parse(line) as Result
+    const head = [client, addressing, registry]
     const row = rows.get(head.join('|')) ?? { head, cells: new Map() }
     rows.set(head.join('|'), row)
     row.cells.set(phase, ok && row.cells.get(phase) !== 'FAIL' ? 'ok' : 'FAIL')
   }
   const table = [
-    ['client', 'addressing', 'upstream', ...PHASES],
+    ['client', 'addressing', 'registry', ...PHASES],
     ...[...rows.values()].map(({ head, cells }) => [
       ...head,
       ...PHASES.map((phase) => cells.get(phase) ?? '-'),

@@ -1,91 +1,141 @@
 import { join } from 'node:path'
 import type { TestImage, TestIndex } from '../../support/images.ts'
 import { makeTempDir } from '../../support/temp-dir.ts'
-import type { Containerd } from './containerd.ts'
-import { startContainerd } from './containerd.ts'
-import { startDockerRegistry } from './docker-registry.ts'
+import type { Registry } from '../registries/distribution.ts'
+import { DISTRIBUTION_2, DISTRIBUTION_3, startDistribution } from '../registries/distribution.ts'
+import { pushImage } from '../registries/push.ts'
+import { TokenServer } from '../registries/token-server.ts'
 import type { MirrorProgram } from './mirror-program.ts'
 import { startMirror } from './mirror-program.ts'
-import { pushImage } from './push.ts'
-import { TokenServer } from './token-server.ts'
+import { Outside } from './outside.ts'
 
-export const PUBLIC = 'docker.io'
-export const PRIVATE = 'registry.example:5000'
+/** The name that Docker's registry-mirrors are for. */
+export const HUB = 'docker.io'
+/** With a port, and behind token auth. */
+export const TOKEN = 'token.example:5000'
+/** Behind a password. */
+export const BASIC = 'basic.example'
+export const V3 = 'v3.example'
+export const UPSTREAMS = [HUB, TOKEN, BASIC, V3] as const
+export type UpstreamName = (typeof UPSTREAMS)[number]
+
+/** What each of them is. */
+export const REGISTRIES: Readonly<Record<UpstreamName, string>> = {
+  [HUB]: 'docker-registry, open',
+  [TOKEN]: 'docker-registry, token auth',
+  [BASIC]: 'docker-registry, htpasswd',
+  [V3]: 'distribution v3',
+}
+
 /** For clients whose image names cannot have a port in the middle. */
-export const PRIVATE_ALIAS = 'private'
-export type UpstreamName = typeof PUBLIC | typeof PRIVATE
+export const TOKEN_ALIAS = 'guarded'
 
-/** What the mirror has for the private registry. */
+/** What the mirror has for the registries that ask. */
 export const LOGIN = { username: 'mirror', password: 'e2e-password' }
+const BASIC_AUTHORIZATION = `Basic ${btoa(`${LOGIN.username}:${LOGIN.password}`)}`
+/** That password as bcrypt, the only hash that the registry knows. */
+const HTPASSWD = `${LOGIN.username}:$2b$05$1PaK3huHCFBLO6e9THXS2OihSTwPZaAj1GcyGVsSDbHTRk68./Db2\n`
 
-/** Two real registries, one of them behind token auth, the mirror in front, and containerd. */
+/** Four real registries, the mirror in front of them, and nothing else in the world. */
 export interface Stage {
   readonly dir: string
   readonly mirror: MirrorProgram
-  readonly containerd: Containerd
-  readonly tokens: TokenServer
+  readonly outside: Outside
   /** What the mirror dials. */
   readonly urls: Readonly<Record<UpstreamName, string>>
-  push(
-    upstream: UpstreamName,
-    repository: string,
-    image: TestImage | TestIndex,
-    tag: string,
-  ): Promise<void>
-  /** Ends both registries and the token server. */
+  push(upstream: UpstreamName, repository: string, content: Content, tag: string): Promise<void>
+  /** Ends the registries and the token server. */
   stopUpstreams(): Promise<void>
   close(): Promise<void>
 }
 
+type Content = TestImage | TestIndex
+
 export async function setStage(): Promise<Stage> {
   await using stack = new AsyncDisposableStack()
   const { path: dir } = stack.use(await makeTempDir())
+  const outside = stack.adopt(await Outside.start(), (server) => server.close())
   const tokens = await TokenServer.start({ service: 'e2e', ...LOGIN })
-  const open = await startDockerRegistry({ dir: join(dir, 'open') })
-  const guarded = await startDockerRegistry({ dir: join(dir, 'guarded'), tokens })
-  const upstreams = [
-    stack.adopt(open, (one) => one.stop()),
-    stack.adopt(guarded, (one) => one.stop()),
-  ]
   stack.adopt(tokens, (server) => server.close())
-  const mirror = await startMirror({
-    dir,
-    config: {
-      defaultUpstream: PUBLIC,
-      // All that it can say, so that a secret in any line would be seen.
-      log: { level: 'trace', format: 'json' },
-      upstreams: {
-        [PUBLIC]: { url: open.url },
-        [PRIVATE]: {
-          url: guarded.url,
-          aliases: [PRIVATE_ALIAS],
-          auth: LOGIN,
-          access: 'shared',
-          tokenRealms: [tokens.host],
-        },
-      },
-    },
-  })
+  const registries = await startRegistries(dir, tokens)
+  stack.defer(() => stopAll(registries))
+  const mirror = await startMirror({ dir, config: mirrorConfig(registries, tokens) })
   stack.adopt(mirror, (program) => program.stop())
-  const containerd = await startContainerd(join(dir, 'containerd'))
-  stack.adopt(containerd, (daemon) => daemon.stop())
   // Nothing failed: from here on the stage ends them.
   const owned = stack.move()
-  const urls = { [PUBLIC]: open.url, [PRIVATE]: guarded.url }
   return {
     dir,
     mirror,
-    containerd,
-    tokens,
-    urls,
-    push: (upstream, repository, image, tag) => {
-      const access = [{ type: 'repository', name: repository, actions: ['pull', 'push'] }]
-      const token = upstream === PRIVATE ? { token: tokens.issue(access) } : {}
-      return pushImage({ url: urls[upstream], repository, ...token }, image, tag)
+    outside,
+    urls: eachUpstream((name) => registries[name].url),
+    push: (upstream, repository, content, tag) => {
+      const authorization = pushAuthorization(upstream, repository, tokens)
+      return pushImage(
+        { url: registries[upstream].url, repository, ...authorization },
+        content,
+        tag,
+      )
     },
     stopUpstreams: async () => {
-      await Promise.all([...upstreams.map((one) => one.stop()), tokens.close()])
+      await Promise.all([stopAll(registries), tokens.close()])
     },
     close: () => owned.disposeAsync(),
   }
+}
+
+type Registries = Readonly<Record<UpstreamName, Registry>>
+
+async function startRegistries(dir: string, tokens: TokenServer): Promise<Registries> {
+  const started = { program: DISTRIBUTION_2 }
+  const [hub, token, basic, v3] = await Promise.all([
+    startDistribution({ ...started, dir: join(dir, 'hub') }),
+    startDistribution({
+      ...started,
+      dir: join(dir, 'token'),
+      auth: { kind: 'token', tokens, service: 'e2e' },
+    }),
+    startDistribution({
+      ...started,
+      dir: join(dir, 'basic'),
+      auth: { kind: 'basic', htpasswd: HTPASSWD },
+    }),
+    startDistribution({ program: DISTRIBUTION_3, dir: join(dir, 'v3') }),
+  ])
+  return { [HUB]: hub, [TOKEN]: token, [BASIC]: basic, [V3]: v3 }
+}
+
+async function stopAll(registries: Registries): Promise<void> {
+  await Promise.all(Object.values(registries).map((registry) => registry.stop()))
+}
+
+function mirrorConfig(registries: Registries, tokens: TokenServer) {
+  const guarded = { auth: LOGIN, access: 'shared' }
+  return {
+    defaultUpstream: HUB,
+    // All that it can say, so that a secret in any line would be seen.
+    log: { level: 'trace', format: 'json' },
+    upstreams: {
+      [HUB]: { url: registries[HUB].url },
+      [TOKEN]: {
+        url: registries[TOKEN].url,
+        aliases: [TOKEN_ALIAS],
+        tokenRealms: [tokens.host],
+        ...guarded,
+      },
+      [BASIC]: { url: registries[BASIC].url, ...guarded },
+      [V3]: { url: registries[V3].url },
+    },
+  }
+}
+
+function pushAuthorization(upstream: UpstreamName, repository: string, tokens: TokenServer) {
+  if (upstream === BASIC) return { authorization: BASIC_AUTHORIZATION }
+  if (upstream !== TOKEN) return {}
+  const access = [{ type: 'repository', name: repository, actions: ['pull', 'push'] }]
+  return { authorization: `Bearer ${tokens.issue(access)}` }
+}
+
+function eachUpstream<T>(make: (name: UpstreamName) => T): Readonly<Record<UpstreamName, T>> {
+  const entries = UPSTREAMS.map((name) => [name, make(name)])
+  return Object.fromEntries(entries) as Record<UpstreamName, T>
 }

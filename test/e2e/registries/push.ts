@@ -3,8 +3,8 @@ import type { TestBlob, TestImage, TestIndex } from '../../support/images.ts'
 interface Target {
   readonly url: string
   readonly repository: string
-  /** A bearer token for pull and push. */
-  readonly token?: string
+  /** A header that allows pull and push. */
+  readonly authorization?: string
 }
 
 /** distribution-spec "Push": blobs in one request each, then children, then the manifest under its tag. */
@@ -37,7 +37,7 @@ async function send(
   const response = await fetch(url, {
     method,
     headers: {
-      ...(target.token === undefined ? {} : { authorization: `Bearer ${target.token}` }),
+      ...(target.authorization === undefined ? {} : { authorization: target.authorization }),
       ...(contentType === undefined ? {} : { 'content-type': contentType }),
     },
     ...(body === undefined ? {} : { body: Buffer.from(body) }),
