@@ -6,7 +6,7 @@ import type { Repository } from '../oci/reference.ts'
 import { RegistryError } from '../oci/registry-error.ts'
 import { Coalescer } from './coalescer.ts'
 import type { Wait } from './deadline.ts'
-import { waitFor } from './deadline.ts'
+import { limitTime, waitFor } from './deadline.ts'
 import type { Flight, Flights } from './flights.ts'
 import type { BlobAnswer, BlobFacts } from './outcome.ts'
 import type { BlobProof, BlobStore, Catalog, Clock, Holding, OpenBlob } from './ports.ts'
@@ -142,7 +142,7 @@ export class BlobRequests {
     const range = size === undefined ? undefined : soleClosedRange(ranges, size)
     if (size === undefined || range === undefined) return undefined
     const request = { repository, digest, range, size }
-    const blob = await far.open(request, followed, entry.client, wait.signal)
+    const blob = await far.open(request, followed, entry.client, wait)
     if (blob === undefined) return undefined
     return { outcome: 'miss', isStored: false, detail: 'unverified', size, blob }
   }
@@ -177,14 +177,16 @@ export class BlobRequests {
     entry: UpstreamEntry,
     wait: Wait,
   ): Promise<{ readonly proof: BlobProof; readonly first: boolean }> {
+    const { catalog, clock } = this.#deps
     const name = nameOf(repository, digest)
     const { result, first } = this.#proofs.run(name, async () => {
-      const signal = AbortSignal.timeout(PROOF_TIMEOUT_MS)
-      const proof = await entry.client.probeBlob(repository.name, digest, signal)
-      if (proof !== undefined) await this.#deps.catalog.link(repository, digest)
+      const proof = await limitTime(PROOF_TIMEOUT_MS, clock, name, (signal) =>
+        entry.client.probeBlob(repository.name, digest, signal),
+      )
+      if (proof !== undefined) await catalog.link(repository, digest)
       return proof
     })
-    const proof = await waitFor(result, wait, this.#deps.clock, name)
+    const proof = await waitFor(result, wait, clock, name)
     if (proof === undefined) throw this.#absence(repository, digest)
     return { proof, first }
   }

@@ -47,6 +47,30 @@ export async function waitUntil<T>(
   }
 }
 
+/**
+ * Runs work that no client's leaving ends, because others wait for it or will ask for its result. After
+ * `ms` its signal aborts, with a failure that says that upstream was too slow.
+ */
+export async function limitTime<T>(
+  ms: number,
+  clock: Clock,
+  what: string,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const limit = new AbortController()
+  const timer = new AbortController()
+  const end = async () => {
+    await clock.sleep(ms, timer.signal)
+    if (!timer.signal.aborted) limit.abort(tooSlow(what, ms))
+  }
+  void end()
+  try {
+    return await work(limit.signal)
+  } finally {
+    timer.abort()
+  }
+}
+
 /** As `waitUntil`, for what has no substitute: at the end of the client's time it fails as a timeout. */
 export async function waitFor<T>(
   promise: Promise<T>,
@@ -56,8 +80,9 @@ export async function waitFor<T>(
 ): Promise<T> {
   const result = await waitUntil(promise, wait.until, clock, wait.signal)
   if (result !== LATE) return result
-  throw new UpstreamFailure(
-    'timeout',
-    `${what}: no answer from upstream within ${ANSWER_WITHIN_MS / 1000} s`,
-  )
+  throw tooSlow(what, ANSWER_WITHIN_MS)
+}
+
+function tooSlow(what: string, ms: number): UpstreamFailure {
+  return new UpstreamFailure('timeout', `${what}: no answer from upstream within ${ms / 1000} s`)
 }

@@ -1,6 +1,7 @@
 import type { ByteRange } from '../oci/byte-range.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/reference.ts'
+import type { Wait } from './deadline.ts'
 import { LATE, waitUntil } from './deadline.ts'
 import type { Log } from './log.ts'
 import { about } from './log.ts'
@@ -39,11 +40,12 @@ export interface FarRequest {
 /**
  * Ranges far ahead of one download: lazy pullers read the index at the end of a layer first. They come
  * straight from upstream, past the digest check, so they are few, short, never stored, and end with the
- * download that fails. Whatever goes wrong with one, the download brings the same bytes, only later.
+ * download that fails; and there are no more once upstream has sent something else. Whatever goes wrong with one, the download brings the same bytes, only later.
  */
 export class FarRanges {
   readonly #course: Course
   #underWay = 0
+  #isRefused = false
 
   constructor(course: Course) {
     this.#course = course
@@ -57,13 +59,13 @@ export class FarRanges {
     request: FarRequest,
     followed: OpenBlob,
     upstream: Upstream,
-    signal: AbortSignal,
+    { until, signal }: Wait,
   ): Promise<OpenBlob | undefined> {
     if (!this.#isWorthwhile(request)) return undefined
     const ended = this.#begin()
     try {
       const any = AbortSignal.any([signal, this.#course.failed, ended.signal])
-      const { body } = await this.#ask(request, upstream, any)
+      const { body } = await this.#ask(request, upstream, until, any)
       const onBreak = (reason: unknown) => this.#tell(request, reason)
       return new FarBlob({ followed, range: request.range, body, ended, onBreak })
     } catch (reason) {
@@ -76,7 +78,7 @@ export class FarRanges {
 
   #isWorthwhile({ range, size }: FarRequest): boolean {
     const { pace, failed, isSuspect } = this.#course
-    if (failed.aborted || this.#underWay === MAX_AT_A_TIME) return false
+    if (failed.aborted || this.#isRefused || this.#underWay === MAX_AT_A_TIME) return false
     // What made the download fail is most of all a reason to doubt the end, which is checked last.
     if (isSuspect && range.end > size - WITHHELD_BYTES) return false
     return range.end - range.start <= MAX_BYTES && pace.msUntil(range.start) >= FAR_MS
@@ -94,11 +96,13 @@ export class FarRanges {
   async #ask(
     { repository, digest, range, size }: FarRequest,
     upstream: Upstream,
+    until: number,
     signal: AbortSignal,
   ): Promise<UpstreamBlob> {
     const { clock } = this.#course
     const asked = upstream.getBlobRange(repository.name, digest, range, signal)
-    const part = await waitUntil(asked, clock.now() + ANSWER_WITHIN_MS, clock, signal)
+    const soon = Math.min(clock.now() + ANSWER_WITHIN_MS, until)
+    const part = await waitUntil(asked, soon, clock, signal)
     if (part === LATE) throw new UpstreamFailure('timeout', 'upstream did not answer in time')
     if (part === undefined) throw new UpstreamFailure('misbehaved', 'upstream denies the blob')
     if (part.size === undefined || part.size === size) return part
@@ -107,6 +111,7 @@ export class FarRanges {
   }
 
   #tell({ repository, digest, range }: FarRequest, reason: unknown): void {
+    if (reason instanceof UpstreamFailure && reason.kind === 'misbehaved') this.#isRefused = true
     const { start, end } = range
     const fields = { ...about(repository), digest, start, end, error: reason }
     this.#course.log.debug(fields, 'followed the download instead of a far range')

@@ -16,8 +16,12 @@ export interface TagPage {
   readonly next: string | undefined
 }
 
+/** Where a list of referrers stood: in the answer of the API, or under the tag that stands in for it. */
+export type ListSource = 'api' | 'tag'
+
 export interface ReferrerList {
   readonly referrers: readonly Referrer[]
   /** When upstream said so, ms since the epoch. */
   readonly checkedAt: number
+  readonly source: ListSource
 }

@@ -5,6 +5,7 @@ import { matchesDigest } from '../oci/digest.ts'
 import { readManifest } from '../oci/manifest.ts'
 import type { Repository, Tag } from '../oci/reference.ts'
 import { Coalescer } from './coalescer.ts'
+import { limitTime } from './deadline.ts'
 import type { KeyedLock } from './keyed-lock.ts'
 import type { Log } from './log.ts'
 import { about } from './log.ts'
@@ -74,9 +75,11 @@ export class Manifests {
     digest: Digest,
     upstream: Upstream,
   ): { readonly result: Promise<ManifestBody | undefined>; readonly first: boolean } {
-    return this.#fetches.run(keyOf(repository, digest), async () => {
-      const signal = AbortSignal.timeout(FETCH_TIMEOUT_MS)
-      const body = await upstream.getManifest(repository.name, { kind: 'digest', digest }, signal)
+    const key = keyOf(repository, digest)
+    return this.#fetches.run(key, async () => {
+      const body = await limitTime(FETCH_TIMEOUT_MS, this.#deps.clock, key, (signal) =>
+        upstream.getManifest(repository.name, { kind: 'digest', digest }, signal),
+      )
       if (body !== undefined) await this.land(repository, body)
       return body
     })

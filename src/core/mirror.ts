@@ -112,9 +112,13 @@ export class Mirror {
     )
   }
 
-  /** What is here, whatever upstreams say. */
-  repositories(page: ListPage, caller: Caller): Promise<RepositoryPage> {
-    return listHeldRepositories(this.#deps, page, caller)
+  /** What is here of one upstream or of all, whatever they say. */
+  repositories(
+    upstream: UpstreamName | undefined,
+    page: ListPage,
+    caller: Caller,
+  ): Promise<RepositoryPage> {
+    return listHeldRepositories(this.#deps, upstream, page, caller)
   }
 
   /** Resolves when every download has landed or failed. */

@@ -135,6 +135,8 @@ export interface Catalog {
   referrerList(repository: Repository, subject: Digest): Promise<ReferrerList | undefined>
   /** Takes the place of an older list, never of a newer one. */
   keepReferrerList(repository: Repository, subject: Digest, list: ReferrerList): Promise<void>
+  /** Whether a list of this repository, whatever its subject, is kept that the referrers API gave. */
+  hasListFromApi(repository: Repository): Promise<boolean>
   /**
    * Repositories of which a manifest is stored, by their full names (`docker.io/library/alpine`) in the
    * order of ASCII, beginning after `after`, which need not exist.
@@ -200,7 +202,7 @@ export interface Upstream {
   ): Promise<UpstreamBlob | undefined>
   /**
    * One range of the blob: exactly these bytes, or UpstreamFailure, in the middle too. Tried once, and not
-   * verified. `size` is that of the whole blob.
+   * verified. `size` is that of the whole blob. Never waits for its turn: `busy` if it would have to.
    */
   getBlobRange(
     repository: RepositoryName,
@@ -258,7 +260,7 @@ export interface BlobProof {
  * - `unavailable`: no connection, 5xx, or broken in the middle;
  * - `timeout`: connected but silent;
  * - `misbehaved`: an answer that no registry gives (HTML, a wrong digest, a redirect loop, a forbidden address);
- * - `busy`: our own queue for this upstream is full.
+ * - `busy`: our own queue for this upstream is full, or is not to be waited in.
  */
 export type FailureKind =
   'denied' | 'rate-limited' | 'unavailable' | 'timeout' | 'misbehaved' | 'busy'

@@ -1,13 +1,14 @@
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../oci/digest.ts'
 import { OCI_INDEX } from '../oci/media-types.ts'
-import type { Repository, UpstreamName } from '../oci/reference.ts'
+import type { Repository } from '../oci/reference.ts'
 import { formatRepository } from '../oci/reference.ts'
 import type { Referrer } from '../oci/referrers.ts'
 import { parseReferrers, referrersTag } from '../oci/referrers.ts'
 import { RegistryError } from '../oci/registry-error.ts'
 import { Coalescer } from './coalescer.ts'
-import { newWait } from './deadline.ts'
+import { limitTime, newWait } from './deadline.ts'
+import { ageOf } from './freshness.ts'
 import type { ReferrerList } from './lists.ts'
 import type { Log } from './log.ts'
 import { about } from './log.ts'
@@ -17,7 +18,7 @@ import type { Catalog, Clock } from './ports.ts'
 import { UpstreamFailure } from './ports.ts'
 import type { UpstreamEntry } from './upstream-entry.ts'
 
-/** How long a registry is believed to have no referrers API. It may be upgraded meanwhile. */
+/** How long a repository is believed to have no referrers API. Its registry may be upgraded meanwhile. */
 const UNSUPPORTED_FOR_MS = 10 * 60_000
 /** After a failed check nobody asks again for this long, if there is a list to serve. */
 const FAILED_FOR_MS = 5_000
@@ -45,8 +46,11 @@ export interface ReferrerDeps {
 export class ReferrerChecks {
   readonly #deps: ReferrerDeps
   readonly #lists: LRUCache<string, ReferrerList>
-  readonly #failed: LRUCache<string, UpstreamFailure>
-  readonly #unsupported: LRUCache<UpstreamName, true>
+  readonly #failed: LRUCache<string, UpstreamFailure | 'gone'>
+  /** By repository: proxies serve some with the API and others without. */
+  readonly #unsupported: LRUCache<string, true>
+  /** As the catalog knows it, and what it failed to keep or has since given up. */
+  readonly #supported = new LRUCache<string, true>({ max: REMEMBERED })
   readonly #checks = new Coalescer<ReferrersAnswer>()
 
   constructor(deps: ReferrerDeps) {
@@ -66,8 +70,9 @@ export class ReferrerChecks {
   }
 
   /** The last list that upstream gave, without asking. */
-  async known({ repository, subject }: ReferrersAsk): Promise<ReferrerList | undefined> {
-    const key = keyOf(repository, subject)
+  async known(ask: ReferrersAsk): Promise<ReferrerList | undefined> {
+    const { repository, subject } = ask
+    const key = keyOf(ask)
     const remembered = this.#lists.get(key)
     if (remembered !== undefined) return remembered
     const list = await this.#deps.catalog.referrerList(repository, subject)
@@ -75,49 +80,78 @@ export class ReferrerChecks {
     return list
   }
 
-  recentFailure({ repository, subject }: ReferrersAsk): UpstreamFailure | undefined {
-    return this.#failed.get(keyOf(repository, subject))
+  /** Why the last check brought no list, while it is too recent to try again. */
+  recent(ask: ReferrersAsk): UpstreamFailure | 'gone' | undefined {
+    return this.#failed.get(keyOf(ask))
   }
 
   /** What upstream says now. Rejects with UpstreamFailure: no answer is not an empty one. */
   run(ask: ReferrersAsk): { readonly result: Promise<ReferrersAnswer>; readonly first: boolean } {
-    const key = keyOf(ask.repository, ask.subject)
+    const key = keyOf(ask)
     return this.#checks.run(key, async () => {
       try {
-        return await this.#check(ask, key)
+        const what = `the referrers of ${key}`
+        return await limitTime(CHECK_TIMEOUT_MS, this.#deps.clock, what, (signal) =>
+          this.#check(ask, signal),
+        )
       } catch (reason) {
-        this.#noteFailure(ask, key, reason)
+        this.#noteFailure(ask, reason)
         throw reason
       }
     })
   }
 
-  async #check(ask: ReferrersAsk, key: string): Promise<ReferrersAnswer> {
+  /** An answer from what is known, with the reason why it is not confirmed. */
+  stale(ask: ReferrersAsk, known: ReferrerList, detail: string): ReferrersAnswer {
+    const age = ageOf(known.checkedAt, this.#deps.clock.now())
+    const since = `last confirmed ${Math.round(age / 1000)} s ago (${detail})`
+    const warning = `the referrers of ${keyOf(ask)} come from the cache, ${since}`
+    return { outcome: 'stale', detail, age, warning, referrers: known.referrers }
+  }
+
+  async #check(ask: ReferrersAsk, signal: AbortSignal): Promise<ReferrersAnswer> {
     const { repository, subject, entry } = ask
     const checkedAt = this.#deps.clock.now()
-    const signal = AbortSignal.timeout(CHECK_TIMEOUT_MS)
-    const listed = this.#unsupported.has(repository.upstream)
+    const name = formatRepository(repository)
+    const listed = this.#unsupported.has(name)
       ? 'unsupported'
       : await entry.client.listReferrers(repository.name, subject, signal)
     if (listed !== undefined && listed !== 'unsupported') {
-      await this.#keep(ask, key, { referrers: listed, checkedAt })
+      this.#supported.set(name, true)
+      this.#unsupported.delete(name)
+      await this.#keep(ask, { referrers: listed, checkedAt, source: 'api' })
       return { outcome: 'miss', referrers: listed }
     }
     const found = await this.#fromTag(ask, signal)
     // Only now: what answered the tag as well is the registry, and not something in front of it.
-    if (listed === 'unsupported') this.#noteUnsupported(repository.upstream)
+    if (listed === 'unsupported') await this.#judgeUnsupported(repository, found)
+    if (found === undefined) return this.#afterGone(ask, checkedAt)
     // A hit was confirmed some time ago, and a stale answer not at all: neither is news.
     if (found.outcome !== 'hit' && found.outcome !== 'stale') {
-      await this.#keep(ask, key, { referrers: found.referrers, checkedAt })
+      await this.#keep(ask, { referrers: found.referrers, checkedAt, source: 'tag' })
     }
     return found
   }
 
-  /** distribution-spec "Referrers Tag Schema", for registries without the API. */
+  /** The registry itself says that there is no list: nothing refers to the subject. */
+  async #afterGone(ask: ReferrersAsk, checkedAt: number): Promise<ReferrersAnswer> {
+    const { repository, subject, entry } = ask
+    const known = await this.known(ask)
+    if (entry.tags.onGone === 'keep' && known !== undefined && known.referrers.length > 0) {
+      const fields = { ...about(repository), digest: subject }
+      this.#deps.log.info(fields, 'kept referrers that upstream dropped')
+      this.#failed.set(keyOf(ask), 'gone')
+      return this.stale(ask, known, 'upstream-gone')
+    }
+    await this.#keep(ask, { referrers: [], checkedAt, source: 'tag' })
+    return { outcome: 'miss', referrers: [] }
+  }
+
+  /** distribution-spec "Referrers Tag Schema", for registries without the API; `undefined`: no such tag. */
   async #fromTag(
     { repository, subject, entry }: ReferrersAsk,
     signal: AbortSignal,
-  ): Promise<ReferrersAnswer> {
+  ): Promise<ReferrersAnswer | undefined> {
     const reference = { kind: 'tag', tag: referrersTag(subject) } as const
     // Whatever globs say: this tag moves whenever somebody signs.
     const tags = { ...entry.tags, isImmutable: () => false }
@@ -129,13 +163,15 @@ export class ReferrerChecks {
       return { ...how, referrers: readIndex(answer, subject) }
     } catch (reason) {
       if (!(reason instanceof RegistryError) || reason.code !== 'MANIFEST_UNKNOWN') throw reason
-      // The registry itself says that there is no list: nothing refers to the subject.
-      return { outcome: 'miss', referrers: [] }
+      // The registry itself says so.
+      return undefined
     }
   }
 
-  async #keep({ repository, subject }: ReferrersAsk, key: string, list: ReferrerList) {
+  async #keep(ask: ReferrersAsk, list: ReferrerList): Promise<void> {
+    const { repository, subject } = ask
     const { catalog, log } = this.#deps
+    const key = keyOf(ask)
     this.#failed.delete(key)
     this.#lists.set(key, list)
     try {
@@ -149,15 +185,31 @@ export class ReferrerChecks {
     }
   }
 
-  #noteUnsupported(upstream: UpstreamName): void {
-    if (this.#unsupported.has(upstream)) return
-    this.#unsupported.set(upstream, true)
-    this.#deps.log.debug({ upstream }, 'found no referrers api')
+  /**
+   * Remembers it, unless the API of that repository has answered before: then something in front of the
+   * registry speaks, and only a list that is there is believed. Throws UpstreamFailure.
+   */
+  async #judgeUnsupported(
+    repository: Repository,
+    found: ReferrersAnswer | undefined,
+  ): Promise<void> {
+    const { catalog, log } = this.#deps
+    const name = formatRepository(repository)
+    const isStale = found?.outcome === 'stale'
+    if (this.#supported.has(name) || (await catalog.hasListFromApi(repository))) {
+      if (found !== undefined && found.referrers.length > 0 && !isStale) return
+      const message = `${name}: its registry has listed referrers before, and now denies that it can`
+      throw new UpstreamFailure('misbehaved', message)
+    }
+    if (isStale || this.#unsupported.has(name)) return
+    this.#unsupported.set(name, true)
+    log.debug(about(repository), 'found no referrers api')
   }
 
-  #noteFailure({ repository, subject }: ReferrersAsk, key: string, reason: unknown): void {
+  #noteFailure(ask: ReferrersAsk, reason: unknown): void {
     if (!(reason instanceof UpstreamFailure)) return
-    this.#failed.set(key, reason)
+    const { repository, subject } = ask
+    this.#failed.set(keyOf(ask), reason)
     this.#deps.log.warn(
       { ...about(repository), digest: subject, kind: reason.kind, error: reason },
       'failed to list referrers',
@@ -171,7 +223,8 @@ function readIndex({ descriptor, bytes }: ManifestAnswer, subject: Digest): read
   return isList && bytes !== undefined ? parseReferrers(bytes) : []
 }
 
-function keyOf(repository: Repository, subject: Digest): string {
+/** `docker.io/library/alpine@sha256:…`: how people write it, so also what messages say. */
+export function keyOf({ repository, subject }: ReferrersAsk): string {
   return `${formatRepository(repository)}@${subject}`
 }
 

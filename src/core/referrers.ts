@@ -1,16 +1,15 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/reference.ts'
-import { formatRepository } from '../oci/reference.ts'
 import { mergeReferrers } from '../oci/referrers.ts'
 import type { Wait } from './deadline.ts'
 import { LATE, waitFor, waitUntil } from './deadline.ts'
-import { ageOf, judge, mayServeStale } from './freshness.ts'
+import { judge, mayServeStale } from './freshness.ts'
 import type { ReferrerList } from './lists.ts'
 import type { ReferrersAnswer } from './outcome.ts'
 import type { FailureKind } from './ports.ts'
 import { UpstreamFailure } from './ports.ts'
 import type { ReferrerDeps, ReferrersAsk } from './referrer-checks.ts'
-import { ReferrerChecks } from './referrer-checks.ts'
+import { keyOf, ReferrerChecks } from './referrer-checks.ts'
 import type { UpstreamEntry } from './upstream-entry.ts'
 
 export interface ReferrersRequest {
@@ -55,8 +54,8 @@ export class Referrers {
         return { outcome: 'hit', referrers: known.referrers }
       case 'usable':
         // Nobody waits for it, and its failure is remembered and logged.
-        if (this.#checks.recentFailure(ask) === undefined) this.#checks.run(ask)
-        return this.#stale(ask, known, 'revalidating')
+        if (this.#checks.recent(ask) === undefined) this.#checks.run(ask)
+        return this.#checks.stale(ask, known, 'revalidating')
       case 'expired':
         return this.#renew(ask, known, wait)
     }
@@ -64,21 +63,24 @@ export class Referrers {
 
   async #ask(ask: ReferrersAsk, wait: Wait): Promise<ReferrersAnswer> {
     const { result, first } = this.#checks.run(ask)
-    const what = `the referrers of ${nameOf(ask)}`
+    const what = `the referrers of ${keyOf(ask)}`
     const answer = await waitFor(result, wait, this.#deps.clock, what)
     return first || answer.outcome !== 'miss' ? answer : { ...answer, outcome: 'joined' }
   }
 
   async #renew(ask: ReferrersAsk, known: ReferrerList, wait: Wait): Promise<ReferrersAnswer> {
     const { clock } = this.#deps
-    const recent = this.#checks.recentFailure(ask)
+    const recent = this.#checks.recent(ask)
+    if (recent === 'gone') return this.#checks.stale(ask, known, 'upstream-gone')
     if (recent !== undefined) return this.#instead(ask, known, recent)
     try {
       const { result } = this.#checks.run(ask)
       const patientUntil = clock.now() + ask.entry.tags.patience
       const answer = await waitUntil(result, patientUntil, clock, wait.signal)
       if (answer !== LATE) return answer
-      if (this.#mayStand(ask, known, 'timeout')) return this.#stale(ask, known, 'upstream-slow')
+      if (this.#mayStand(ask, known, 'timeout')) {
+        return this.#checks.stale(ask, known, 'upstream-slow')
+      }
       return await this.#ask(ask, wait)
     } catch (reason) {
       if (reason instanceof UpstreamFailure) return this.#instead(ask, known, reason)
@@ -88,21 +90,11 @@ export class Referrers {
 
   #instead(ask: ReferrersAsk, known: ReferrerList, failure: UpstreamFailure): ReferrersAnswer {
     if (!this.#mayStand(ask, known, failure.kind)) throw failure
-    return this.#stale(ask, known, `upstream-${failure.kind}`)
+    return this.#checks.stale(ask, known, `upstream-${failure.kind}`)
   }
 
   #mayStand({ entry }: ReferrersAsk, known: ReferrerList, kind: FailureKind): boolean {
+    if (kind === 'denied' && entry.tags.onGone === 'keep') return true
     return mayServeStale(kind, known.checkedAt, entry.tags, this.#deps.clock.now())
   }
-
-  #stale(ask: ReferrersAsk, known: ReferrerList, detail: string): ReferrersAnswer {
-    const age = ageOf(known.checkedAt, this.#deps.clock.now())
-    const since = `last confirmed ${Math.round(age / 1000)} s ago (${detail})`
-    const warning = `the referrers of ${nameOf(ask)} come from the cache, ${since}`
-    return { outcome: 'stale', detail, age, warning, referrers: known.referrers }
-  }
-}
-
-function nameOf({ repository, subject }: ReferrersAsk): string {
-  return `${formatRepository(repository)}@${subject}`
 }

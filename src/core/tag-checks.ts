@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Repository, Tag } from '../oci/reference.ts'
 import { Coalescer } from './coalescer.ts'
+import { limitTime } from './deadline.ts'
 import type { TagPolicy } from './freshness.ts'
 import type { Log } from './log.ts'
 import { about } from './log.ts'
@@ -112,8 +113,9 @@ export class TagChecks {
     key: string,
     checkedAt: number,
   ): Promise<Sighting | undefined> {
-    const signal = AbortSignal.timeout(CHECK_TIMEOUT_MS)
-    const body = await upstream.getManifest(repository.name, { kind: 'tag', tag }, signal)
+    const body = await limitTime(CHECK_TIMEOUT_MS, this.#deps.clock, key, (signal) =>
+      upstream.getManifest(repository.name, { kind: 'tag', tag }, signal),
+    )
     if (body === undefined) {
       this.#absent.set(key, true)
       return undefined
@@ -127,10 +129,11 @@ export class TagChecks {
     key: string,
     checkedAt: number,
   ): Promise<Sighting | undefined> {
-    const { catalog, manifests, log } = this.#deps
+    const { catalog, manifests, clock, log } = this.#deps
     try {
-      const signal = AbortSignal.timeout(CHECK_TIMEOUT_MS)
-      const head = await upstream.headManifest(repository.name, { kind: 'tag', tag }, signal)
+      const head = await limitTime(CHECK_TIMEOUT_MS, clock, key, (signal) =>
+        upstream.headManifest(repository.name, { kind: 'tag', tag }, signal),
+      )
       if (head === undefined) {
         this.#absent.set(key, true)
         return undefined

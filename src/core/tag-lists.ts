@@ -4,7 +4,7 @@ import { formatRepository } from '../oci/reference.ts'
 import { RegistryError } from '../oci/registry-error.ts'
 import { Coalescer } from './coalescer.ts'
 import type { Wait } from './deadline.ts'
-import { waitFor } from './deadline.ts'
+import { limitTime, waitFor } from './deadline.ts'
 import type { ListPage, TagPage } from './lists.ts'
 import type { TagListAnswer } from './outcome.ts'
 import type { Clock } from './ports.ts'
@@ -57,14 +57,16 @@ export class TagLists {
     const key = `${name}?${asked.limit ?? ''}&${asked.last ?? ''}`
     const remembered = this.#memory.get(name) ?? this.#memory.get(key)
     if (remembered !== undefined) return { outcome: 'hit', ...toPage(remembered, page, name) }
+    const what = `the tags of ${name}`
     const { result, first } = this.#asking.run(key, async () => {
-      const signal = AbortSignal.timeout(LIST_TIMEOUT_MS)
-      const found = await entry.client.listTags(repository.name, asked, signal)
+      const found = await limitTime(LIST_TIMEOUT_MS, this.#clock, what, (signal) =>
+        entry.client.listTags(repository.name, asked, signal),
+      )
       const known = found === undefined ? 'absent' : toTagList(found, asked)
       this.#memory.set(known === 'absent' || known.isWhole ? name : key, known)
       return known
     })
-    const known = await waitFor(result, wait, this.#clock, `the tags of ${name}`)
+    const known = await waitFor(result, wait, this.#clock, what)
     return { outcome: first ? 'miss' : 'joined', ...toPage(known, page, name) }
   }
 }

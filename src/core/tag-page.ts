@@ -13,12 +13,21 @@ export interface TagList extends TagPage {
  * the pages of others are in an order of their own, which may not be that of ASCII.
  */
 export function toTagList(answer: TagPage, { limit, last }: ListPage): TagList {
+  const isLong = limit !== undefined && answer.tags.length > limit
+  // A registry that looks at `last` alone gives a long rest, which is not the whole.
   const isTooMuch =
-    (limit !== undefined && answer.tags.length > limit) || answer.tags.some((tag) => tag === last)
+    last === undefined
+      ? isLong
+      : answer.tags.some((tag) => tag === last || (isLong && precedes(tag, last)))
   const isWhole = answer.next === undefined && isTooMuch
   return isWhole
     ? { tags: answer.tags.toSorted(), next: undefined, isWhole }
     : { ...answer, isWhole }
+}
+
+/** In whichever order the registry has: that of ASCII, or one that does not look at the case of letters. */
+function precedes(tag: Tag, last: string): boolean {
+  return tag < last && tag.toLowerCase() < last.toLowerCase()
 }
 
 /** The page that a client asked for. distribution-spec "Listing Tags": no `next` for `n=0`. */

@@ -23,10 +23,13 @@ export class RangeNotSatisfiable extends RegistryError {
 export function parseRange(header: string): readonly RangeSpec[] | undefined {
   // A server must ignore units that it does not know.
   if (!/^bytes\s*=/i.test(header)) return undefined
-  const specs = header.slice(header.indexOf('=') + 1).split(',')
-  if (specs.length > MAX_RANGES)
-    throw malformed(`${specs.length} ranges, of which ${MAX_RANGES} are allowed`)
-  return specs.map((spec) => parseSpec(spec.trim()))
+  const elements = header.slice(header.indexOf('=') + 1).split(',')
+  if (elements.length > MAX_RANGES)
+    throw malformed(`${elements.length} ranges, of which ${MAX_RANGES} are allowed`)
+  // RFC 9110 §5.6.1.2: empty elements of a list are to be parsed and ignored.
+  const specs = elements.map((element) => element.trim()).filter((element) => element !== '')
+  if (specs.length === 0) throw malformed('it names no range')
+  return specs.map(parseSpec)
 }
 
 /** Those that lie within a body of `size` bytes, in their order. Throws RangeNotSatisfiable if none does. */

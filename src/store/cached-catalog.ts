@@ -107,6 +107,10 @@ export class CachedCatalog implements Catalog {
     return this.#inner.keepReferrerList(repository, subject, list)
   }
 
+  hasListFromApi(repository: Repository) {
+    return this.#inner.hasListFromApi(repository)
+  }
+
   repositories(after: string, limit: number) {
     return this.#inner.repositories(after, limit)
   }

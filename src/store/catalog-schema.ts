@@ -75,11 +75,13 @@ CREATE TABLE referrer_lists (
   name TEXT NOT NULL,
   subject TEXT NOT NULL,
   checked_at INTEGER NOT NULL,
+  source TEXT NOT NULL,
   size INTEGER NOT NULL,
   referrers TEXT NOT NULL,
   UNIQUE (upstream, name, subject)
 ) STRICT;
 CREATE INDEX referrer_lists_by_check ON referrer_lists (checked_at, size);
+CREATE INDEX referrer_lists_from_api ON referrer_lists (upstream, name) WHERE source = 'api';
 CREATE INDEX repositories_by_full_name ON repositories (upstream || '/' || name);
 `
 

@@ -1,5 +1,5 @@
 import type { Database } from 'better-sqlite3'
-import type { ReferrerList } from '../core/lists.ts'
+import type { ListSource, ReferrerList } from '../core/lists.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository, RepositoryName, UpstreamName } from '../oci/reference.ts'
 import type { Referrer } from '../oci/referrers.ts'
@@ -10,6 +10,12 @@ const MAX_BYTES = 64 * 1024 * 1024
 const ROW_OVERHEAD = 300
 
 type Key = readonly [UpstreamName, RepositoryName, Digest]
+
+interface ListRow {
+  readonly checked_at: number
+  readonly source: ListSource
+  readonly referrers: string
+}
 
 /** The referrers that upstreams have named, so that an outage or a restart does not hide them. */
 export class ReferrerLists {
@@ -29,7 +35,12 @@ export class ReferrerLists {
     return {
       referrers: JSON.parse(row.referrers) as readonly Referrer[],
       checkedAt: row.checked_at,
+      source: row.source,
     }
+  }
+
+  hasFromApi({ upstream, name }: Repository): boolean {
+    return this.#sql.fromApi.get(upstream, name) !== undefined
   }
 
   put({ upstream, name }: Repository, subject: Digest, list: ReferrerList): void {
@@ -39,7 +50,7 @@ export class ReferrerLists {
     this.#bytes = this.#database.transaction(() => {
       const earlier = this.#sql.head.get(...key)
       if (earlier !== undefined && earlier.checked_at > list.checkedAt) return this.#bytes
-      this.#sql.put.run(...key, list.checkedAt, size, text)
+      this.#sql.put.run(...key, list.checkedAt, list.source, size, text)
       return this.#trim(this.#bytes + size - (earlier?.size ?? 0))
     })()
   }
@@ -55,17 +66,20 @@ export class ReferrerLists {
 function prepare(database: Database) {
   const where = 'WHERE upstream = ? AND name = ? AND subject = ?'
   return {
-    get: database.prepare<[...Key], { readonly checked_at: number; readonly referrers: string }>(
-      `SELECT checked_at, referrers FROM referrer_lists ${where}`,
+    get: database.prepare<[...Key], ListRow>(
+      `SELECT checked_at, source, referrers FROM referrer_lists ${where}`,
+    ),
+    fromApi: database.prepare<[UpstreamName, RepositoryName]>(
+      `SELECT 1 FROM referrer_lists WHERE upstream = ? AND name = ? AND source = 'api' LIMIT 1`,
     ),
     head: database.prepare<[...Key], { readonly checked_at: number; readonly size: number }>(
       `SELECT checked_at, size FROM referrer_lists ${where}`,
     ),
-    put: database.prepare<[...Key, number, number, string]>(
-      `INSERT INTO referrer_lists (upstream, name, subject, checked_at, size, referrers)
-       VALUES (?, ?, ?, ?, ?, ?)
-       ON CONFLICT DO UPDATE SET checked_at = excluded.checked_at, size = excluded.size,
-         referrers = excluded.referrers`,
+    put: database.prepare<[...Key, number, ListSource, number, string]>(
+      `INSERT INTO referrer_lists (upstream, name, subject, checked_at, source, size, referrers)
+       VALUES (?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET checked_at = excluded.checked_at, source = excluded.source,
+         size = excluded.size, referrers = excluded.referrers`,
     ),
     dropOldest: database.prepare<[], { readonly size: number }>(
       `DELETE FROM referrer_lists WHERE rowid =

@@ -197,6 +197,10 @@ export class SqliteCatalog implements Catalog {
     this.#referrerLists.put(repository, subject, list)
   }
 
+  async hasListFromApi(repository: Repository): Promise<boolean> {
+    return this.#referrerLists.hasFromApi(repository)
+  }
+
   async repositories(after: string, limit: number): Promise<readonly Repository[]> {
     return this.#sql.repositories.all(after, limit)
   }

@@ -22,9 +22,13 @@ export function limited(inner: Endpoint, connections: number, label: string): En
     listReferrers: (repository, subject, signal) =>
       holding(control, signal, () => inner.listReferrers(repository, subject, signal)),
     getBlob: (repository, digest, signal) =>
-      holdingToTheEnd(blobs, signal, () => inner.getBlob(repository, digest, signal)),
+      holdingToTheEnd(blobs.acquire(signal), signal, () =>
+        inner.getBlob(repository, digest, signal),
+      ),
     getBlobRange: (repository, digest, range, signal) =>
-      holdingToTheEnd(blobs, signal, () => inner.getBlobRange(repository, digest, range, signal)),
+      holdingToTheEnd(blobs.acquireFree(signal), signal, () =>
+        inner.getBlobRange(repository, digest, range, signal),
+      ),
   }
 }
 
@@ -38,11 +42,11 @@ async function holding<T>(slots: Slots, signal: AbortSignal, task: () => Promise
 }
 
 async function holdingToTheEnd(
-  slots: Slots,
+  slot: Promise<() => void>,
   signal: AbortSignal,
   ask: () => Promise<UpstreamBlob | undefined>,
 ): Promise<UpstreamBlob | undefined> {
-  const release = await slots.acquire(signal)
+  const release = await slot
   let blob: UpstreamBlob | undefined
   try {
     blob = await ask()

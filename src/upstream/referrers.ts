@@ -92,7 +92,7 @@ async function readPage(
   return {
     referrers: parseReferrers(bytes),
     size: bytes.length,
-    next: next && `?${next.toString()}`,
+    next: next === undefined ? undefined : `?${new URLSearchParams(next).toString()}`,
   }
 }
 

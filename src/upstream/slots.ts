@@ -24,6 +24,18 @@ export class Slots {
     signal.throwIfAborted()
     if (this.#taken < this.#capacity) this.#taken += 1
     else await this.#wait(signal)
+    return this.#held()
+  }
+
+  /** As `acquire`, for what can be had in another way: `busy` at once if no slot is free. */
+  async acquireFree(signal: AbortSignal): Promise<() => void> {
+    signal.throwIfAborted()
+    if (this.#taken === this.#capacity) throw new UpstreamFailure('busy', this.#explain())
+    this.#taken += 1
+    return this.#held()
+  }
+
+  #held(): () => void {
     let isHeld = true
     return () => {
       if (!isHeld) return
@@ -56,7 +68,7 @@ export class Slots {
   }
 
   #explain(): string {
-    const load = `${this.#capacity} requests are under way and ${QUEUE} wait`
+    const load = `${this.#capacity} requests are under way and ${this.#waiting.size} wait`
     return `${this.#label}: ${load}; try again later, or raise its \`connections\``
   }
 }

@@ -76,10 +76,28 @@ function readJson(reply: Reply, bytes: Uint8Array): unknown {
 function nextCursor(reply: Reply, tags: readonly Tag[], { last }: ListPage): string | undefined {
   const query = nextPageQuery(reply.lines('link'))
   if (query === undefined) return undefined
-  const stated = query.get('last')
-  const next = stated !== null && CURSOR.test(stated) ? stated : tags.at(-1)
+  const next = statedCursor(reply, query) ?? tags.at(-1)
   if (next !== undefined && next === last) {
     throw misbehaved(reply, 'says that the next page of tags is this one')
   }
   return next
+}
+
+/** In place of one that clients could not send back nothing is guessed: tags would be missing. */
+function statedCursor(reply: Reply, query: string): string | undefined {
+  const [, text = ''] = /(?:^|&)last=([^&]*)/.exec(query) ?? []
+  if (text === '') return undefined
+  const cursor = decode(text)
+  if (cursor !== undefined && CURSOR.test(cursor)) return cursor
+  throw misbehaved(reply, 'links to the next page of tags by a cursor that cannot be sent back')
+}
+
+/** Leaves every `+` as it is: registries put base64 there. */
+function decode(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    // Not an escape, or not UTF-8: no more of a cursor than any other that is not ASCII.
+    return undefined
+  }
 }

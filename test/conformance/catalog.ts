@@ -248,19 +248,29 @@ export function catalogConformance(name: string, create: () => Promise<CatalogUn
       })
 
       it('as upstream lists them are kept over a restart, the newest list only', async () => {
-        const list = { referrers: [signature, bare], checkedAt: 2000 }
+        const list = { referrers: [signature, bare], checkedAt: 2000, source: 'api' } as const
+        const older = { referrers: [], checkedAt: 1000, source: 'tag' } as const
         await catalog.keepReferrerList(HUB, MANIFEST.digest, list)
-        await catalog.keepReferrerList(HUB, MANIFEST.digest, { referrers: [], checkedAt: 1000 })
-        await catalog.keepReferrerList(QUAY, MANIFEST.digest, { referrers: [], checkedAt: 1000 })
+        await catalog.keepReferrerList(HUB, MANIFEST.digest, older)
+        await catalog.keepReferrerList(QUAY, MANIFEST.digest, older)
         const reopened = await subject.reopen()
         expect(await reopened.referrerList(HUB, MANIFEST.digest)).toEqual(list)
-        expect(await reopened.referrerList(QUAY, MANIFEST.digest)).toEqual({
-          referrers: [],
-          checkedAt: 1000,
-        })
+        expect(await reopened.referrerList(QUAY, MANIFEST.digest)).toEqual(older)
         expect(await reopened.referrerList(OTHER, MANIFEST.digest)).toBeUndefined()
-        await reopened.keepReferrerList(HUB, MANIFEST.digest, { referrers: [], checkedAt: 2000 })
-        expect((await reopened.referrerList(HUB, MANIFEST.digest))?.referrers).toEqual([])
+        const same = { ...older, checkedAt: 2000 }
+        await reopened.keepReferrerList(HUB, MANIFEST.digest, same)
+        expect(await reopened.referrerList(HUB, MANIFEST.digest)).toEqual(same)
+      })
+
+      it('as upstream lists them tell of which repositories the API has answered', async () => {
+        const list = { referrers: [], checkedAt: 1 }
+        await catalog.keepReferrerList(HUB, MANIFEST.digest, { ...list, source: 'tag' })
+        await catalog.keepReferrerList(HUB, NEWER.digest, { ...list, source: 'api' })
+        await catalog.keepReferrerList(OTHER, MANIFEST.digest, { ...list, source: 'tag' })
+        const reopened = await subject.reopen()
+        expect(await reopened.hasListFromApi(HUB)).toBe(true)
+        expect(await reopened.hasListFromApi(OTHER)).toBe(false)
+        expect(await reopened.hasListFromApi(QUAY)).toBe(false)
       })
 
       it('as upstream lists them take bounded room: those that were checked first go', async () => {
@@ -268,7 +278,7 @@ export function catalogConformance(name: string, create: () => Promise<CatalogUn
         const referrers = Array.from({ length: 8 }, () => ({ ...bare, annotations }))
         const subjects = Array.from({ length: 10 }, (_, n) => described(`subject ${n}`).digest)
         for (const [checkedAt, digest] of subjects.entries()) {
-          await catalog.keepReferrerList(HUB, digest, { referrers, checkedAt })
+          await catalog.keepReferrerList(HUB, digest, { referrers, checkedAt, source: 'api' })
         }
         const kept = await Array.fromAsync(subjects, (digest) => catalog.referrerList(HUB, digest))
         const checks = kept.map((list) => list?.checkedAt)
@@ -276,7 +286,8 @@ export function catalogConformance(name: string, create: () => Promise<CatalogUn
       })
 
       it('do not make a repository that nothing is held of', async () => {
-        await catalog.keepReferrerList(HUB, MANIFEST.digest, { referrers: [bare], checkedAt: 1 })
+        const list = { referrers: [bare], checkedAt: 1, source: 'api' } as const
+        await catalog.keepReferrerList(HUB, MANIFEST.digest, list)
         expect(await catalog.repositories('', 10)).toEqual([])
       })
     })

@@ -251,16 +251,56 @@ describe('a range of a blob that is on its way', () => {
     answer.leave()
   })
 
-  it('waits no longer for a connection than for an answer', async () => {
+  it('follows the download at once when no connection is free', async () => {
     await mirror[Symbol.asyncDispose]()
     await start(1)
     await slowDownload()
-    const answer = get(FAR.range)
-    await expect.poll(() => clock.sleeping()).toBe(2)
-    await clock.advance(5_000)
+    const answer = await ask(FAR.range)
+    expect(answer.headers.get('cache-status')).toBe(FOLLOWED)
     goOn()
-    expectExact(await answer, FAR)
+    expectExact(await read(answer), FAR)
     expect(asked()).toEqual([])
+    const reasons = mirror.logs.map(({ fields }) => 'error' in fields && fields.error)
+    expect(reasons).toMatchObject([{ kind: 'busy' }])
+  })
+
+  it('is waited for no longer than its client waits', async () => {
+    const huge = buildHugeBlob('late footer', 24 * MIB)
+    registry.addBlob(REPOSITORY, huge)
+    const opened = Promise.withResolvers<void>()
+    const late = Promise.withResolvers<void>()
+    const hold = { after: MIB, until: opened.promise }
+    goOn = opened.resolve
+    registry.inject({ kind: 'blob', ranged: false, action: { until: late.promise, hold } })
+    registry.inject({ kind: 'blob', ranged: true, action: { stall: true } })
+    const path = `/v2/${REPOSITORY}/blobs/${huge.digest}`
+    const answer = mirror.fetch(path, { headers: { range: 'bytes=-51' } })
+    await expect.poll(() => clock.sleeping()).toBe(1)
+    await clock.advance(18_000)
+    late.resolve()
+    await expect.poll(() => asked()).toHaveLength(1)
+    await clock.advance(2_000)
+    expect((await answer).headers.get('cache-status')).toBe('oci-mirror; fwd=miss; stored')
+    const reasons = mirror.logs.map(({ fields }) => 'error' in fields && fields.error)
+    expect(reasons).toMatchObject([{ message: 'upstream did not answer in time' }])
+    goOn()
+    expect(Buffer.from(await (await answer).arrayBuffer())).toEqual(readAll(huge).subarray(-51))
+  })
+
+  it.each<[string, FaultAction]>([
+    ['all of the blob', { ignoreRange: true }],
+    ['too much', { length: 'chunked', endless: true }],
+  ])('is not asked for again of an upstream that has sent %s instead', async (_, action) => {
+    await slowDownload()
+    registry.inject({ kind: 'blob', ranged: true, action })
+    const first = get(FAR.range)
+    await expect.poll(() => mirror.logs).toHaveLength(1)
+    const second = await ask(TAIL.range)
+    expect(second.headers.get('cache-status')).toBe(FOLLOWED)
+    goOn()
+    expectExact(await first, FAR)
+    expectExact(await read(second), TAIL)
+    expect(asked()).toHaveLength(1)
   })
 
   it('ends, and leaves nothing open, when its client does', async () => {

@@ -147,10 +147,11 @@ describe('a range of a blob', () => {
 
   it.each([
     'bytes=',
+    'bytes=,',
+    'bytes= , ,',
     'bytes=-',
     'bytes=a-b',
     'bytes=1-2;3-4',
-    'bytes=0-1,',
     'bytes=0-9999999999999999',
     'bytes=--1',
   ])('%s is refused, because a 200 would be taken for the range', async (range) => {
@@ -162,6 +163,19 @@ describe('a range of a blob', () => {
     })
     await registry.restart()
   })
+
+  it.each(['bytes=0-1,', 'bytes=,0-1', 'bytes= ,\t, 0-1 , ,'])(
+    '%s is one range, whatever is empty beside it',
+    async (range) => {
+      await warm()
+      const answer = await get({ range })
+      expect([answer.status, answer.headers.get('content-range')]).toEqual([
+        206,
+        `bytes 0-1/${SIZE}`,
+      ])
+      await registry.restart()
+    },
+  )
 
   it('in a unit that nobody knows is ignored', async () => {
     await warm()

@@ -34,6 +34,8 @@ const LATER = buildArtifact({
 })
 const FALLBACK_TAG = SUBJECT.replace(':', '-')
 const WITH_API = { referrersPage: 100 }
+/** What a load balancer says for a moment. */
+const NO_REGISTRY: FaultAction = { status: 404, body: '<html>' }
 
 const entryOf = ({ manifest }: TestImage, artifactType: string, annotations?: object) => ({
   ...descriptor(manifest),
@@ -256,14 +258,82 @@ describe('referrers', () => {
       await clock.advance(TTL + 2 * MINUTE)
       expect((await list()).status).toBe(503)
     })
+
+    it('knows nothing of the repository any more, are none', async () => {
+      await start()
+      sign(SIGNATURE)
+      await list()
+      await clock.advance(TTL)
+      registry.inject({ action: { status: 404 } })
+      expect(await list()).toMatchObject({ status: 200, entries: [] })
+    })
+
+    it.each([
+      [404, 'gone'],
+      [403, 'denied'],
+    ])('answers %i for good, are kept where the operator wants it', async (status, why) => {
+      await start(WITH_API, { onGone: 'keep' })
+      sign(SIGNATURE)
+      await list()
+      await clock.advance(365 * 24 * 60 * MINUTE)
+      registry.inject({ action: { status } })
+      const kept = { how: `fwd=stale; detail=upstream-${why}`, entries: [SIGNATURE_ENTRY] }
+      expect(await list()).toMatchObject(kept)
+      const asked = registry.count()
+      expect(await list()).toMatchObject(kept)
+      expect(registry.count()).toBe(asked)
+      await mirror[Symbol.asyncDispose]()
+      mirror = await openMirror()
+      expect(await list()).toMatchObject(kept)
+    })
+  })
+
+  describe('of a repository for which the API has answered, and which then has none', () => {
+    it.each(['at once', 'after a restart'])('are given as stale, %s', async (when) => {
+      await start()
+      sign(SIGNATURE)
+      await list()
+      if (when === 'after a restart') {
+        await mirror[Symbol.asyncDispose]()
+        mirror = await openMirror()
+      }
+      await clock.advance(TTL)
+      const lapse = registry.inject({ kind: 'referrers', action: NO_REGISTRY })
+      expect(await list()).toMatchObject({
+        how: 'fwd=stale; detail=upstream-misbehaved',
+        entries: [SIGNATURE_ENTRY],
+      })
+      lapse.remove()
+      sign(LATER)
+      await clock.advance(6_000)
+      expect((await list()).entries).toEqual([SIGNATURE_ENTRY, LATER_ENTRY])
+    })
+
+    it('are a failure for another subject, never an empty list', async () => {
+      await start()
+      sign(SIGNATURE)
+      await list()
+      registry.inject({ kind: 'referrers', action: NO_REGISTRY })
+      const other = buildImage({ seed: 'other' }).manifest.digest
+      expect((await list('', other)).status).toBe(502)
+    })
+
+    it('come from the fallback tag if there is one, and from the API again', async () => {
+      await start()
+      sign(SIGNATURE)
+      await list()
+      await clock.advance(TTL)
+      setFallback(SIGNATURE_ENTRY, SBOM_ENTRY)
+      registry.inject({ kind: 'referrers', times: 1, action: NO_REGISTRY })
+      expect((await list()).entries).toEqual([SIGNATURE_ENTRY, SBOM_ENTRY])
+      await clock.advance(TTL)
+      expect((await list()).entries).toEqual([SIGNATURE_ENTRY])
+    })
   })
 
   describe('of a registry without the API', () => {
     const withoutApi: readonly [string, FaultAction][] = [
-      [
-        '404 of a web server',
-        { status: 404, headers: { 'content-type': 'text/plain' }, body: '404' },
-      ],
+      ['404 of a web server', NO_REGISTRY],
       ['404 of a registry', { status: 404 }],
       ['405', { status: 405 }],
       ['a redirect to a web page elsewhere', { redirect: 'https://web.example/', status: 303 }],
@@ -298,6 +368,15 @@ describe('referrers', () => {
       await clock.advance(11 * MINUTE)
       await list('', other)
       expect(registry.count({ kind: 'referrers' })).toBe(2)
+    })
+
+    it('do not change what is believed of other repositories', async () => {
+      await start()
+      sign(SIGNATURE)
+      registry.inject({ repository: 'library/other', kind: 'referrers', action: NO_REGISTRY })
+      const other = await mirror.fetch(`/v2/library/other/referrers/${SUBJECT}`)
+      expect(await other.json()).toMatchObject({ manifests: [] })
+      expect((await list()).entries).toEqual([SIGNATURE_ENTRY])
     })
 
     it('are not lost to a web page that stands in front of everything for a moment', async () => {

@@ -135,6 +135,20 @@ describe('tags/list', () => {
     ])
   })
 
+  it('is not taken for everything where the registry looks at last, but not at n', async () => {
+    await start({ ignoresLimit: true })
+    expect((await list(`${LIST}?n=2&last=1.1`)).body).toMatchObject({ tags: ['2.0', 'Beta'] })
+    expect((await list()).body).toMatchObject({ tags: TAGS })
+    expect(await walk(`${LIST}?n=2`)).toEqual([['1.0', '1.1'], ['2.0', 'Beta'], ['latest']])
+  })
+
+  it('keeps an order of its own where the registry looks at last, but not at n', async () => {
+    await start()
+    const tags = ['B', 'c', 'D', 'e']
+    registry.inject({ kind: 'tags', action: { body: JSON.stringify({ tags }) } })
+    expect((await list(`${LIST}?n=2&last=a`)).body).toMatchObject({ tags: ['B', 'c'] })
+  })
+
   it.each([
     ['/v2/library/app/tags/list?n=2', '</v2/library/app/tags/list?n=2&last=1.1>'],
     ['/v2/docker.io/app/tags/list?n=2', '</v2/docker.io/library/app/tags/list?n=2&last=1.1>'],
@@ -162,7 +176,8 @@ describe('tags/list', () => {
     ['a protocol-relative host', '<//evil.example/v2/?last=1.1>; rel=next', '1.1'],
     ['no last', '</v2/library/app/tags/list?next_page=abc>; rel="next"', '1.0'],
     ['a cursor of its own', '</x?last=eyJhIjoxfQ%3D%3D>; rel="prev next"', 'eyJhIjoxfQ%3D%3D'],
-    ['line breaks in its cursor', '</x?last=a%0d%0ab>; rel="next"', '1.0'],
+    ['an empty cursor', '</x?last=&n=2>; rel="next"', '1.0'],
+    ['base64 that is not escaped', '</x?n=1&last=a+b/c==>; rel="next"', 'a%2Bb%2Fc%3D%3D'],
     ['a first page too', '</x>; rel="first", </x?last=1.1>; rel="next"', '1.1'],
   ])('takes nothing from a Link with %s but the cursor', async (_, link, last) => {
     await start()
@@ -173,15 +188,32 @@ describe('tags/list', () => {
     expect(registry.count()).toBe(1)
   })
 
-  it('hands a cursor back to the registry as it was', async () => {
+  it.each([
+    ['line breaks', 'a%0d%0ab'],
+    ['an escape that is none', 'a%zz'],
+    ['bytes that are not UTF-8', 'a%ff'],
+    ['letters that are not ASCII', '%C3%A4'],
+    ['more than we keep', 'x'.repeat(2049)],
+  ])('fails where the cursor has %s, because any other one would skip tags', async (_, last) => {
     await start()
-    await list(`${LIST}?n=3&last=eyJhIjoxfQ%3D%3D%26n%3D9`)
-    const [request] = registry.requests
-    expect([...(request?.query ?? [])]).toEqual([
-      ['n', '3'],
-      ['last', 'eyJhIjoxfQ==&n=9'],
-    ])
+    const headers = { link: `</x?last=${last}>; rel="next"` }
+    registry.inject({ kind: 'tags', action: { headers } })
+    const { status, body } = await list(`${LIST}?n=1`)
+    expect([status, body]).toMatchObject([502, { errors: [{ code: 'UNKNOWN' }] }])
   })
+
+  it.each(['eyJhIjoxfQ==&n=9', 'a+b/c=='])(
+    'hands the cursor %s back to the registry as it was',
+    async (last) => {
+      await start()
+      await list(`${LIST}?n=3&last=${encodeURIComponent(last)}`)
+      const [request] = registry.requests
+      expect([...(request?.query ?? [])]).toEqual([
+        ['n', '3'],
+        ['last', last],
+      ])
+    },
+  )
 
   it('fails on a page that links to itself', async () => {
     await start()

@@ -61,7 +61,7 @@ describe('SqliteCatalog', () => {
     old.close()
     const app = { upstream: 'docker.io', name: 'library/app' } as Repository
     const manifest = { mediaType: OCI_MANIFEST, digest, size: 10 }
-    const list = { referrers: [manifest], checkedAt: 2000 }
+    const list = { referrers: [manifest], checkedAt: 2000, source: 'tag' } as const
     let catalog = await SqliteCatalog.open(path)
     await catalog.keepReferrerList(app, digest, list)
     await catalog.close()

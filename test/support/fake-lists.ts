@@ -7,6 +7,8 @@ import type { RecordedRequest } from './recorded-request.ts'
 export interface ListOptions {
   /** Gives all tags, whatever `n` and `last` say, as docker-registry 2.8 does. */
   readonly ignoresPages?: boolean
+  /** Goes on behind `last`, and gives all that is left. */
+  readonly ignoresLimit?: boolean
   /** In the order in which they were made. */
   readonly unsorted?: boolean
   /** Referrers in one page. Without it there is no referrers API, as in Docker's registry. */
@@ -26,11 +28,11 @@ export interface ListedManifest {
 export function tagsAnswer(
   tags: readonly string[],
   { query, repository, path }: RecordedRequest,
-  { ignoresPages = false, unsorted = false }: ListOptions,
+  { ignoresPages = false, ignoresLimit = false, unsorted = false }: ListOptions,
 ): Answer {
   const sorted = unsorted ? tags : tags.toSorted()
   if (ignoresPages) return jsonAnswer(200, { name: repository, tags: sorted })
-  const limit = Number(query.get('n') ?? Infinity)
+  const limit = ignoresLimit ? Infinity : Number(query.get('n') ?? Infinity)
   const last = query.get('last') ?? ''
   const rest = sorted.filter((tag) => tag > last)
   const page = rest.slice(0, limit)

@@ -19,21 +19,28 @@ export const hastyClock: Clock = {
   },
 }
 
-/** An upstream whose only endpoint is the fake. */
-export function openFor(
+/** Of an upstream whose only endpoint is the fake. */
+export function optionsFor(
   registry: Pick<FakeRegistry, 'url'>,
   options: Partial<RegistryOptions> = {},
-  deps: Partial<UpstreamDeps> = {},
-): Upstream {
-  const defaults = {
+): RegistryOptions {
+  return {
     name: required(parseUpstreamName('docker.io')),
     endpoints: [new URL(registry.url)],
     insecure: false,
     tokenRealms: [],
     redirectHosts: [],
     connections: 8,
+    ...options,
   }
-  return openUpstream({ ...defaults, ...options }, { clock: hastyClock, ...deps })
+}
+
+export function openFor(
+  registry: Pick<FakeRegistry, 'url'>,
+  options: Partial<RegistryOptions> = {},
+  deps: Partial<UpstreamDeps> = {},
+): Upstream {
+  return openUpstream(optionsFor(registry, options), { clock: hastyClock, ...deps })
 }
 
 export function repo(name: string): RepositoryName {

@@ -44,6 +44,18 @@ describe('Slots', () => {
     await expect(slots.acquire(leaver.signal)).rejects.toThrow('gone home')
   })
 
+  it('is busy at once for whoever would rather not wait', async () => {
+    const slots = new Slots(1, 'docker.io')
+    const release = await slots.acquireFree(signal)
+    await expect(slots.acquireFree(signal)).rejects.toMatchObject({ kind: 'busy' })
+    const waiting = slots.acquire(signal)
+    release()
+    await expect(slots.acquireFree(signal)).rejects.toMatchObject({ kind: 'busy' })
+    const next = await waiting
+    next()
+    await expect(slots.acquireFree(signal)).resolves.toBeTypeOf('function')
+  })
+
   it('is busy when 256 wait', async () => {
     const slots = new Slots(1, 'docker.io')
     const release = await slots.acquire(signal)
