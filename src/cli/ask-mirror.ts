@@ -44,13 +44,22 @@ function judge(
     return { outcome: 'failed', text, advice: 'see what listens there' }
   }
   const digest = headers.get('docker-content-digest') ?? 'no digest'
-  if (digest === found.digest) return { outcome: 'ok', text: `${url}: ${cacheStatus}` }
-  const text = `${url}: ${cacheStatus}, but it has ${digest}`
-  return {
-    outcome: 'warned',
-    text,
-    advice: 'the tag has moved; the mirror follows within `tags.ttl`',
+  const hasMoved = digest !== found.digest
+  const text = `${url}: ${cacheStatus}${hasMoved ? `, but it has ${digest}` : ''}`
+  if (isUnconfirmed(cacheStatus)) {
+    const age = headers.get('age')
+    const since = age === null ? '' : `, last confirmed ${age} s ago`
+    const advice = 'the mirror could not ask upstream, as this probe could: see its log for why'
+    return { outcome: 'warned', text: text + since, advice }
   }
+  if (!hasMoved) return { outcome: 'ok', text }
+  const advice = 'the tag has moved; the mirror follows within `tags.ttl`'
+  return { outcome: 'warned', text, advice }
+}
+
+/** Served although upstream did not confirm it. While it is checked in the background, all is as configured. */
+function isUnconfirmed(cacheStatus: string): boolean {
+  return /;\s*fwd=stale\b/.test(cacheStatus) && !/;\s*detail=revalidating\b/.test(cacheStatus)
 }
 
 function detailOf(body: string): string {

@@ -91,14 +91,19 @@ function mirrorUrl(server: ServerConfig, { url }: Options, command: Command): st
 
 /** The files go to stdout, so that they can be redirected, and what else there is to say to stderr. */
 function print({ client, url, dir, files, notes }: Plan, { output }: Options, terminal: Terminal) {
-  const shown = files.map((file) => ({ path: join(dir, file.path), text: textOf(file) }))
+  const shown = files.flatMap((file) => {
+    const text = textOf(file)
+    return text === undefined ? [] : [{ path: join(dir, file.path), text }]
+  })
   if (output === 'json') {
     terminal.stdout.write(formatJson({ client, url, files: shown, notes }))
     return
   }
   const texts = shown.map(({ path, text }) => (text.startsWith('#') ? text : `# ${path}\n${text}`))
   terminal.stdout.write(texts.join('\n'))
-  printNotes(notes, url, terminal)
+  const isMixed = shown.length > 1 && terminal.stdout.isTTY !== true
+  const mixture = `these are ${shown.length} files in one: --write DIR puts each into its place`
+  printNotes(isMixed ? [mixture, ...notes] : notes, url, terminal)
 }
 
 async function write(
@@ -119,10 +124,10 @@ async function write(
     return
   }
   stdout.write(written.map((file) => `${describeWritten(file)}\n`).join(''))
-  const foreign = written.filter(({ isForeign }) => isForeign)
-  const warnings = foreign.map(({ path, backup }) => {
-    return `${path} had other settings: carry over what you need of ${backup}`
-  })
+  const warnings = written.flatMap(({ path, backup, isForeign = false, remark }) => [
+    ...(isForeign ? [`${path} had other settings: carry over what you need of ${backup}`] : []),
+    ...(remark === undefined ? [] : [`${path}: ${remark}`]),
+  ])
   printNotes([...warnings, ...notes], url, context.terminal)
 }
 
@@ -135,8 +140,8 @@ async function attempt<T>(task: () => Promise<T>): Promise<T | WriteError> {
   }
 }
 
-function textOf(file: ClientFile): string {
-  return 'text' in file ? file.text : mergeLists(undefined, file.lists)
+function textOf(file: ClientFile): string | undefined {
+  return 'text' in file ? file.text : mergeLists(undefined, file.lists).text
 }
 
 function describeWritten({ path, status, backup }: WrittenFile): string {

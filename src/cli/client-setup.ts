@@ -18,7 +18,13 @@ export interface MirrorFacts {
 export type ClientFile =
   | { readonly path: string; readonly text: string }
   /** JSON, which belongs to others too: these lists are merged into what is there. */
-  | { readonly path: string; readonly lists: Readonly<Record<string, readonly string[]>> }
+  | {
+      readonly path: string
+      /** An empty one adds nothing: its place is only looked at. */
+      readonly lists: Readonly<Record<string, readonly string[]>>
+      /** What to say to a person of the entries that are there besides, if anything. */
+      readonly remark?: (others: Readonly<Record<string, readonly string[]>>) => string | undefined
+    }
 
 /** All that points one client at the mirror, or why nothing can. */
 export type ClientSetup =

@@ -33,8 +33,15 @@ function summarize(config: Config, cwd: string): readonly string[] {
 function summarizeUpstream(upstream: UpstreamConfig, width: number): string {
   const { name, endpoints, credentials, tags } = upstream
   const urls = endpoints.map((url) => url.href.replace(/\/$/, '')).join(', ')
-  const reader = credentials === undefined ? 'anonymous' : 'with credentials, shared'
+  const reader =
+    credentials === undefined ? 'anonymous' : `with credentials${receivers(endpoints)}, shared`
   return `${name.padEnd(width)}  ${urls}  ${reader}, tags ${formatDuration(tags.ttl)}`
+}
+
+/** Several endpoints may belong to several owners, and each of them is given the credentials. */
+function receivers(endpoints: readonly URL[]): string {
+  const hosts = [...new Set(endpoints.map(({ host }) => host))]
+  return hosts.length === 1 ? '' : ` (sent to ${hosts.join(' and to ')})`
 }
 
 /** They come from the environment, for all upstreams. The URLs may hold a password: host and port say enough. */

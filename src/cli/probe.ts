@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
 import { Option } from 'commander'
-import type { Config } from '../config/config.ts'
+import type { Config, ServerConfig } from '../config/config.ts'
 import { readPublicUrl } from '../config/web-url.ts'
 import { systemClock } from '../core/system-clock.ts'
 import type { Hop } from '../probe/hop.ts'
 import type { Found } from '../probe/probe.ts'
 import { askMirror } from './ask-mirror.ts'
+import { clientUrl } from './client-url.ts'
 import type { Context } from './context.ts'
 import { findFault } from './healthcheck.ts'
 import { hopLines } from './hop-lines.ts'
@@ -31,7 +32,7 @@ export function addProbe(program: Command, context: Context): void {
     )
     .action(async (image: string, options: Options, command: Command) => {
       const { config } = await context.load(command)
-      const server = readServer(options, command)
+      const server = readServer(config.server, options, command)
       const hops: Hop[] = []
       const report = (hop: Hop) => {
         hops.push(hop)
@@ -46,10 +47,15 @@ export function addProbe(program: Command, context: Context): void {
     })
 }
 
-function readServer({ server }: Options, command: Command): string | undefined {
+/** Taken as the `--url` of client-config is: without a path of its own it gets the base path. */
+function readServer(
+  config: ServerConfig,
+  { server }: Options,
+  command: Command,
+): string | undefined {
   if (server === undefined) return undefined
   const reading = readPublicUrl(server)
-  if ('value' in reading) return reading.value.href.replace(/\/$/, '')
+  if ('value' in reading) return clientUrl({ ...config, publicUrl: reading.value }, server)
   return command.error(`error: --server: expected ${reading.expected}, got "${server}"`)
 }
 

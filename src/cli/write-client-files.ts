@@ -15,6 +15,8 @@ export interface WrittenFile {
   readonly backup?: string
   /** Whether somebody else's settings are now in the backup only. */
   readonly isForeign?: boolean
+  /** A sentence on what is there besides. */
+  readonly remark?: string
 }
 
 /** A file could not be read, understood or written. `message` says which, why, and what was done. */
@@ -27,6 +29,7 @@ interface Plan {
   readonly before: string | undefined
   readonly after: string
   readonly isMerge: boolean
+  readonly remark?: string | undefined
 }
 
 const MODE = 0o644
@@ -42,19 +45,25 @@ export async function writeClientFiles(
   now: number,
 ): Promise<readonly WrittenFile[]> {
   const plans: Plan[] = []
-  for (const file of files) plans.push(await planFile(join(dir, file.path), file))
+  for (const file of files) plans.push(...(await planFile(join(dir, file.path), file)))
   const suffix = `.bak-${new Date(now).toISOString().replaceAll(/[-:.]/g, '')}`
   const written: WrittenFile[] = []
-  for (const plan of plans) written.push(await carryOut(plan, suffix))
+  for (const plan of plans) {
+    const { remark } = plan
+    written.push({ ...(await carryOut(plan, suffix)), ...(remark !== undefined && { remark }) })
+  }
   return written
 }
 
-async function planFile(given: string, file: ClientFile): Promise<Plan> {
+/** One, or none for a file that is not there and has nothing to hold. */
+async function planFile(given: string, file: ClientFile): Promise<readonly Plan[]> {
   try {
     const path = await targetOf(given)
     const before = await readIfThere(path)
-    if ('text' in file) return { path, before, after: file.text, isMerge: false }
-    return { path, before, after: mergeLists(before, file.lists), isMerge: true }
+    if ('text' in file) return [{ path, before, after: file.text, isMerge: false }]
+    const { text: after, others } = mergeLists(before, file.lists)
+    if (after === undefined) return []
+    return [{ path, before, after, isMerge: true, remark: file.remark?.(others) }]
   } catch (cause) {
     throw new WriteError(
       `${given}: ${describeFileError(cause)}; nothing was written: mend it or move it away`,

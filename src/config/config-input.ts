@@ -86,7 +86,7 @@ interface UpstreamInput {
   readonly hosts?: readonly string[] | undefined
   /**
    * Credentials for the upstream: username and password, a token, Docker's config.json or a credential
-   * helper. Needs access.
+   * helper. Each of its endpoints is sent them. Needs access.
    */
   readonly auth?: AuthInput | undefined
   /**
@@ -157,7 +157,10 @@ interface DockerConfigInput {
    * It is read anew for each use.
    */
   readonly dockerConfig: string
-  /** What a Docker file or helper calls the registry. Default: the upstream's name. */
+  /**
+   * What a Docker file or helper calls the registry. Default: the upstream's name, and
+   * https://index.docker.io/v1/ for docker.io.
+   */
   readonly server?: string | undefined
 }
 
@@ -167,7 +170,10 @@ interface HelperInput {
    * minutes, and asked for again when the upstream refuses it.
    */
   readonly helper: string
-  /** What a Docker file or helper calls the registry. Default: the upstream's name. */
+  /**
+   * What a Docker file or helper calls the registry. Default: the upstream's name, and
+   * https://index.docker.io/v1/ for docker.io.
+   */
   readonly server?: string | undefined
 }
 

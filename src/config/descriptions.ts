@@ -54,7 +54,7 @@ export const DESCRIPTIONS: ReadonlyMap<string, string> = new Map([
   ],
   [
     'upstreams.*.auth',
-    "Credentials for the upstream: username and password, a token, Docker's config.json or a credential helper. Needs access.",
+    "Credentials for the upstream: username and password, a token, Docker's config.json or a credential helper. Each of its endpoints is sent them. Needs access.",
   ],
   ['upstreams.*.auth.username', "User name: a text, env('NAME') or file('path')."],
   ['upstreams.*.auth.password', "Password: a text, env('NAME') or file('path')."],
@@ -72,7 +72,7 @@ export const DESCRIPTIONS: ReadonlyMap<string, string> = new Map([
   ],
   [
     'upstreams.*.auth.server',
-    "What a Docker file or helper calls the registry. Default: the upstream's name.",
+    "What a Docker file or helper calls the registry. Default: the upstream's name, and https://index.docker.io/v1/ for docker.io.",
   ],
   [
     'upstreams.*.access',

@@ -13,7 +13,7 @@ import { parseQuery } from './query.ts'
 import { quoteInput } from './quote-input.ts'
 import { parseRawTarget } from './raw-target.ts'
 import type { Place, Route } from './repository-path.ts'
-import { refuseDoubledV2, resolveRepository, rootPath } from './repository-path.ts'
+import { refuseDoubledV2, resolveRepository, rootRoute } from './repository-path.ts'
 import { parseRequestHost } from './request-host.ts'
 import type { RequestTarget } from './request-target.ts'
 import { selectUpstream } from './selectors.ts'
@@ -21,7 +21,7 @@ import { selectUpstream } from './selectors.ts'
 /** What a request asks for, whichever of the seven ways of naming an upstream it used. */
 export type Address =
   | { readonly kind: 'ping'; readonly upstream: UpstreamName | undefined }
-  | { readonly kind: 'catalog'; readonly page: ListPage; readonly path: string }
+  | CatalogAddress
   | (Named & { readonly kind: 'manifest'; readonly reference: Reference })
   | (Named & { readonly kind: 'blob'; readonly digest: Digest })
   | (Named & { readonly kind: 'tags'; readonly page: ListPage })
@@ -31,6 +31,14 @@ export type Address =
       readonly artifactType: string | undefined
     })
   | (Named & { readonly kind: 'upload' })
+
+interface CatalogAddress {
+  readonly kind: 'catalog'
+  /** The one that the request selects: what it lists has to be had by the same selection. */
+  readonly upstream: UpstreamName | undefined
+  readonly page: ListPage
+  readonly route: Omit<Route, 'row'>
+}
 
 /** What every request for content has. */
 export interface Named {
@@ -61,8 +69,8 @@ export function parseAddress(request: RequestTarget, book: AddressBook): Address
   const endpoint = parseEndpoint(place.rest)
   if (endpoint.kind === 'ping') return { kind: 'ping', upstream: selection?.upstream }
   if (endpoint.kind === 'catalog') {
-    const path = `${rootPath(place, book)}_catalog`
-    return { kind: 'catalog', page: parsePage(query), path }
+    const route = rootRoute({ place, query, selection }, book)
+    return { kind: 'catalog', upstream: selection?.upstream, page: parsePage(query), route }
   }
   const resolved = resolveRepository(endpoint.name, { place, query, host, selection }, book)
   const named = { ...resolved, written: endpoint.name.join('/') }

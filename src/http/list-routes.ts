@@ -50,11 +50,16 @@ export async function answerReferrers(
 export async function answerCatalog(
   mirror: Mirror,
   exchange: Exchange,
-  { page, path }: AddressOf<'catalog'>,
+  { upstream, page, route }: AddressOf<'catalog'>,
 ): Promise<Response> {
   exchange.subject.route = 'catalog'
-  const { names, next } = await mirror.repositories(page, CALLER)
-  const headers = { ...linkHeader(path, '', page, next), 'content-type': 'application/json' }
+  if (upstream !== undefined) exchange.subject.upstream = upstream
+  exchange.varies = route.varies
+  const { names, next } = await mirror.repositories(upstream, page, CALLER)
+  const headers = {
+    ...linkHeader(`${route.path}_catalog`, route.query, page, next),
+    'content-type': 'application/json',
+  }
   return listResponse(exchange, JSON.stringify({ repositories: names }), headers)
 }
 

@@ -63,16 +63,20 @@ export function resolveRepository(
   const repository = { upstream, name: requireRepositoryName(name.slice(skipped), upstream) }
   requireAgreement(repository, context.selection)
   const taken = name.slice(0, skipped).map((segment) => `${segment}/`)
-  const path = `${rootPath(context.place, book)}${taken.join('')}`
-  return {
-    repository,
-    route: { row, path, query: selectorQuery(context.query), varies: row === 'header' },
-  }
+  const root = rootRoute(context, book)
+  return { repository, route: { ...root, row, path: `${root.path}${taken.join('')}` } }
 }
 
-/** `/v2/`, `/quay.io/v2/` or `/base/v2/`: what the request had in front of everything else. */
-export function rootPath({ prefix }: Place, { basePath }: AddressBook): string {
-  return `${basePath}${prefix === undefined ? '' : `/${prefix}`}/v2/`
+/** Of what is no repository's: the path is what the request had in front of everything else. */
+export function rootRoute(
+  { place: { prefix }, query, selection }: Omit<PathContext, 'host'>,
+  { basePath }: AddressBook,
+): Omit<Route, 'row'> {
+  return {
+    path: `${basePath}${prefix === undefined ? '' : `/${prefix}`}/v2/`,
+    query: selectorQuery(query),
+    varies: selection?.row === 'header',
+  }
 }
 
 /**

@@ -97,11 +97,18 @@ export class ContentProbe {
     if (answer instanceof UpstreamFailure && isForToken(answer, requests)) {
       this.#way.fail('token', answer, sent)
     }
-    const host = sent.at(-1)?.host
-    if (host === undefined) {
+    const last = sent.at(-1)
+    if (last === undefined) {
       this.#way.say({ name: 'token', outcome: 'skipped', text: 'the registry asks for none' })
+    } else if (last.status === 200) {
+      this.#say('token', `${last.host} gives one`, sent)
     } else {
-      this.#say('token', `${host} gives one`, sent)
+      // An endpoint behind this one has answered, which wants none.
+      const said = last.status === undefined ? 'gives no answer' : `gives none: ${last.status}`
+      const text = `${last.host} ${said}; another endpoint was asked instead`
+      const advice = `check the \`auth\` and the \`endpoints\` of ${this.#way.upstream.name}`
+      const facts = { requests: sent, ms: totalMs(sent), advice }
+      this.#way.say({ name: 'token', outcome: 'warned', text, ...facts })
     }
   }
 

@@ -4,6 +4,7 @@ import { restOfBlob } from './blob-part.ts'
 import type { Answer, RegistryClient, RegistryRequest } from './registry-client.ts'
 import { backoff } from './retry.ts'
 import { ThroughputFloor } from './throughput-floor.ts'
+import { isFinal } from './transport-failure.ts'
 import { refusal } from './unexpected-answer.ts'
 
 export interface BlobSource {
@@ -127,7 +128,7 @@ export class BlobDownload implements AsyncIterable<Uint8Array> {
         if (!(part instanceof UpstreamFailure)) return part
         reason = part
       } else {
-        if (answer.kind === 'denied') throw answer
+        if (answer.kind === 'denied' || isFinal(answer)) throw answer
         reason = answer
       }
     }

@@ -7,6 +7,8 @@ import { abortable } from './abortable.ts'
 import type { CredentialHelper, Credentials } from './options.ts'
 
 const LIMIT_MS = 10_000
+/** For what a program that has ended left in the pipe, which a child of it may keep open. */
+const GRACE_MS = 500
 const MAX_OUTPUT_BYTES = 64 * 1024
 
 /** What the protocol gives as the user name of an identity token. */
@@ -54,7 +56,7 @@ async function run(
       throw new Error(`it did not answer within ${LIMIT_MS / 1000} s`)
     })
     late.catch(() => undefined)
-    const output = outputOf(child)
+    const output = outputOf(child, clock, finished.signal)
     // It may exit without having read anything.
     child.stdin.on('error', () => undefined).end(`${input}\n`)
     return await abortable(Promise.race([output, late]), signal)
@@ -64,7 +66,7 @@ async function run(
   }
 }
 
-function outputOf(child: Helper): Promise<string> {
+function outputOf(child: Helper, clock: Clock, signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Uint8Array[] = []
     let length = 0
@@ -73,10 +75,14 @@ function outputOf(child: Helper): Promise<string> {
       if (length > MAX_OUTPUT_BYTES) reject(new Error('it wrote more than 64 KiB'))
       else chunks.push(chunk)
     })
-    child.once('close', (code, killer) => {
+    const settle = (code: number | null, killer: string | null) => {
       const text = Buffer.concat(chunks).toString()
       if (code === 0) resolve(text)
       else reject(exitFailure(killer ?? `code ${code}`, text))
+    }
+    child.once('close', settle)
+    child.once('exit', (code, killer) => {
+      void clock.sleep(GRACE_MS, signal).then(() => settle(code, killer))
     })
   })
 }

@@ -1,10 +1,11 @@
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import { buildConnector } from 'undici'
+import type { buildConnector } from 'undici'
 import { guardedConnector } from './connector.ts'
 import type { RegistryOptions } from './options.ts'
 import { TIMEOUTS } from './options.ts'
 import { proxyFor } from './proxies.ts'
+import { proxyConnector } from './proxy-connector.ts'
 import { transportFailure } from './transport-failure.ts'
 import { openTunnel } from './tunnel.ts'
 
@@ -31,7 +32,7 @@ export async function dial(options: RegistryOptions, endpoint: URL): Promise<Dia
     proxy !== undefined && endpoint.protocol === 'https:' ? openTunnel(proxy, TIMEOUTS) : undefined
   const isHandedOver = proxy !== undefined && tunnel === undefined
   const connector = isHandedOver
-    ? buildConnector({ allowH2: false, timeout: TIMEOUTS.connect })
+    ? proxyConnector(proxy, TIMEOUTS.connect)
     : guardedConnector(options, TIMEOUTS.connect, tunnel && { tunnel })
   const way = proxy === undefined ? '' : ` (through the proxy ${proxy.host})`
   try {
@@ -49,7 +50,9 @@ export async function dial(options: RegistryOptions, endpoint: URL): Promise<Dia
 
 function connect(connector: Connector, { protocol, host, hostname, port }: URL): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>()
-  connector({ protocol, host, hostname, port }, (error, socket) =>
+  // As undici does: an IPv6 address is in brackets in a URL, and nowhere else.
+  const bare = hostname.replace(/^\[|\]$/g, '')
+  connector({ protocol, host, hostname: bare, port }, (error, socket) =>
     error === null ? resolve(socket) : reject(error),
   )
   return promise

@@ -1,5 +1,6 @@
 import type { Clock } from '../core/ports.ts'
 import { UpstreamFailure } from '../core/ports.ts'
+import { isFinal } from './transport-failure.ts'
 
 const MAX_RETRIES = 2
 /** Milliseconds after which a failure is final: by then the client has better things to do. */
@@ -10,7 +11,8 @@ const LONGEST_PAUSE = 4_000
 
 /**
  * Tries again, up to twice and only soon, what may pass by itself: a refused or broken connection, or a
- * 5xx. Nothing that has timed out (its time is gone) and nothing that told us when to come back.
+ * 5xx. Nothing that has timed out (its time is gone), nothing that told us when to come back, and no password
+ * that a proxy has refused.
  */
 export async function retried<T>(
   clock: Clock,
@@ -38,5 +40,5 @@ export function backoff(attempt: number): number {
 
 function mayPass(failure: unknown): boolean {
   if (!(failure instanceof UpstreamFailure)) return false
-  return failure.kind === 'unavailable' && failure.retryAfter === undefined
+  return failure.kind === 'unavailable' && failure.retryAfter === undefined && !isFinal(failure)
 }

@@ -1,8 +1,10 @@
-import { Agent, buildConnector } from 'undici'
+import type { buildConnector } from 'undici'
+import { Agent } from 'undici'
 import { forbiddenLiteral, guardedConnector } from './connector.ts'
 import type { RegistryOptions, Timeouts, UpstreamDeps } from './options.ts'
 import { TIMEOUTS } from './options.ts'
 import { proxyFor, proxyHeaders } from './proxies.ts'
+import { proxyConnector } from './proxy-connector.ts'
 import type { Tunnel } from './tunnel.ts'
 import { openTunnel } from './tunnel.ts'
 
@@ -53,8 +55,7 @@ export class Routes {
     this.#options = options
     this.#direct = open(guardedConnector(options, timeouts.connect, { lookup }))
     if (proxies?.http !== undefined) {
-      // The proxy's own address may be any: the operator wrote it.
-      const connector = buildConnector({ allowH2: false, timeout: timeouts.connect })
+      const connector = proxyConnector(proxies.http, timeouts.connect)
       this.#http = { proxy: proxies.http, lanes: open(connector) }
     }
     if (proxies?.https !== undefined) {

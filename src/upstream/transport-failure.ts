@@ -2,7 +2,7 @@ import { errors } from 'undici'
 import type { FailureKind } from '../core/ports.ts'
 import { UpstreamFailure } from '../core/ports.ts'
 import { ForbiddenAddress } from './connector.ts'
-import { ProxyFailure } from './tunnel.ts'
+import { ProxyFailure } from './proxy-failure.ts'
 
 /** What undici, the socket, the resolver and TLS report, by code, in words for a person. */
 const REASONS: Readonly<Record<string, readonly [FailureKind, string]>> = {
@@ -46,12 +46,23 @@ export function transportFailure(what: string, cause: unknown): UpstreamFailure 
     return new UpstreamFailure('misbehaved', `${what}: ${cause.message}; ${advice}`, { cause })
   }
   if (cause instanceof ProxyFailure) {
+    const code = codeOf(cause.cause)
+    if (UNTRUSTED.has(code)) {
+      const advice = 'name the file of its authority in NODE_EXTRA_CA_CERTS'
+      const reason = `the certificate of the proxy is not trusted (${code}); ${advice}`
+      return new UpstreamFailure('unavailable', `${what}: ${reason}`, { cause })
+    }
     if (cause.cause !== undefined) return transportFailure(what, cause.cause)
     return new UpstreamFailure('unavailable', `${what}: ${cause.message}`, { cause })
   }
   const code = codeOf(cause)
   const [kind, reason] = REASONS[code] ?? guess(code, cause)
   return new UpstreamFailure(kind, `${what}: ${reason}`, { cause })
+}
+
+/** Nothing will mend it but another configuration. */
+export function isFinal({ cause }: UpstreamFailure): boolean {
+  return cause instanceof ProxyFailure && cause.isFinal
 }
 
 function guess(code: string, cause: unknown): readonly [FailureKind, string] {

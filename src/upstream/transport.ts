@@ -10,7 +10,7 @@ import { Reply } from './reply.ts'
 import type { Route } from './routes.ts'
 import { Routes } from './routes.ts'
 import { transportFailure } from './transport-failure.ts'
-import { describeProxyRefusal, ProxyFailure } from './tunnel.ts'
+import { proxyRefusal } from './proxy-failure.ts'
 
 /** Bytes that wait for a blob's reader before the socket is paused. */
 const BLOB_BUFFER = 256 * 1024
@@ -53,7 +53,7 @@ export class Transport {
       const data = await abortable(this.#request(call, route, signal), signal)
       if (route.proxy !== undefined && data.statusCode === 407) {
         data.body.on('error', () => undefined).destroy()
-        throw new ProxyFailure(describeProxyRefusal(407))
+        throw proxyRefusal(407)
       }
       const reply = new Reply(what, data, this.#clock, signal)
       status = reply.status

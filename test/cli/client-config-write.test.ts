@@ -48,6 +48,21 @@ describe('writing client files', () => {
     expect((await readdir(dir.path)).toSorted()).toEqual(['daemon.json', 'x.toml'])
   })
 
+  it('takes no notice of how a daemon.json is written that says the same already', async () => {
+    const before = '{"registry-mirrors":["http://m:5000","http://other"],"debug":true}'
+    await writeFile(at('daemon.json'), before)
+    expect(await write([MIRROR])).toEqual([{ path: at('daemon.json'), status: 'unchanged' }])
+    expect(await read('daemon.json')).toBe(before)
+    expect(await readdir(dir.path)).toEqual(['daemon.json'])
+  })
+
+  it('makes no daemon.json for nothing, and touches none', async () => {
+    const nothing = { path: 'daemon.json', lists: { 'registry-mirrors': [] } }
+    expect(await write([nothing])).toEqual([])
+    await writeFile(at('daemon.json'), '{"registry-mirrors":["a","a"]}')
+    expect(await write([nothing])).toMatchObject([{ status: 'unchanged' }])
+  })
+
   it('replaces what a link leads to, and not the link', async () => {
     await mkdir(at('real'))
     await writeFile(at('real/x.toml'), 'old\n')
@@ -146,6 +161,27 @@ describe('client-config --write', () => {
     const second = await run('buildkit', '-w', '.', '--url', 'https://other.lan')
     expect(second.stdout).toMatch(/^replaced /)
     expect(second.stderr).not.toContain('carry over')
+  })
+
+  it('names the mirrors that Docker has besides, and takes none of them out', async () => {
+    const mirrors = async (): Promise<unknown> => JSON.parse(await read('daemon.json'))
+    await run('docker', '-w', '.', '--url', 'https://old.lan')
+    const moved = await run('docker', '-w', '.', '--url', 'https://new.lan')
+    expect(moved.stderr).toContain(
+      `note: ${at('daemon.json')}: "registry-mirrors" has https://old.lan as well: take out what `,
+    )
+    const both = { 'registry-mirrors': ['https://new.lan', 'https://old.lan'] }
+    expect(await mirrors()).toEqual(both)
+    const strict = await run('docker', '-w', '.', '--url', 'https://new.lan', '--no-fallback')
+    expect(strict.stdout).toContain(`unchanged  ${at('daemon.json')}\n`)
+    expect(strict.stderr).toContain(
+      `note: ${at('daemon.json')}: "registry-mirrors" has https://new.lan, https://old.lan, which `,
+    )
+    expect(await mirrors()).toEqual(both)
+    await writeFile(at('daemon.json'), '{}')
+    expect((await run('docker', '-w', '.', '--no-fallback')).stderr).not.toContain(
+      '"registry-mirrors"',
+    )
   })
 
   it('lists what it wrote as JSON', async () => {

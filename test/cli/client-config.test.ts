@@ -108,6 +108,19 @@ describe('client-config docker', () => {
   })
 })
 
+describe('the notes of client-config docker', () => {
+  it.each([[[]], [['--no-fallback']]])(
+    'name images at the mirror where that works: %j',
+    async (args) => {
+      const pull = 'docker pull mirror.lan:5000/REGISTRY/IMAGE'
+      expect((await clientConfig('docker', ...PLAIN, ...args)).stderr).toContain(pull)
+      const { stderr } = await clientConfig('docker', '--url', 'https://m.lan/base', ...args)
+      expect(stderr).not.toContain('docker pull')
+      expect(stderr).toContain('cannot be pulled by name either')
+    },
+  )
+})
+
 describe('client-config podman', () => {
   it('puts the registry into the path of the mirror, by an alias if it has a port', async () => {
     const upstreams = { 'docker.io': {}, 'registry.corp:5000': { aliases: ['corp'] } }
@@ -194,6 +207,12 @@ describe('client-config', () => {
     ])
     expect(stderr.split('\n').filter((line) => !line.startsWith('note: '))).toEqual([''])
     expect(stderr).toContain('systemctl reload docker')
+  })
+
+  it('says what to do with several files in one', async () => {
+    const note = 'note: these are 3 files in one: --write DIR puts each into its place\n'
+    expect((await clientConfig('docker', ...PLAIN)).stderr).toContain(note)
+    expect((await clientConfig('buildkit', ...PLAIN)).stderr).not.toContain('files in one')
   })
 
   it.each([

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Hop } from '../../src/probe/hop.ts'
 import { FakeRegistry } from '../support/fake-registry.ts'
+import { FakeServer } from '../support/fake-server.ts'
 import { buildImage, buildIndex } from '../support/images.ts'
 import type { TempDir } from '../support/temp-dir.ts'
 import { makeTempDir } from '../support/temp-dir.ts'
@@ -189,6 +190,18 @@ describe('probe, when all is well', () => {
     expect(reached[0]?.text).toBe(`connect to ${down.url}: connection refused`)
   })
 
+  it('warns of a token server that gives none, when another endpoint can do without', async () => {
+    const closed = await start({ auth: { kind: 'token', users: { robot: PASSWORD } } })
+    const open = await start()
+    const { ok, byName } = await hopsOf({ endpoints: [closed.url, open.url] })
+    expect(ok).toBe(true)
+    expect(byName.get('token')).toMatchObject({
+      outcome: 'warned',
+      text: `${closed.host()} gives none: 401; another endpoint was asked instead`,
+      advice: expect.stringContaining('`endpoints`'),
+    })
+  })
+
   it('warns when the last pull is spent', async () => {
     const registry = await start()
     const headers = { 'ratelimit-limit': '100', 'ratelimit-remaining': '0' }
@@ -369,6 +382,48 @@ describe('probe, with a running mirror', () => {
       outcome: 'warned',
       text: `${mirror.url}: oci-mirror; hit, but it has ${APP.manifest.digest}`,
     })
+  })
+
+  it.each([
+    ['upstream-denied', 'warned', ', last confirmed 90000 s ago'],
+    // What `tags.staleWhileRevalidate` asks for.
+    ['revalidating', 'ok', ''],
+  ])('judges a stale answer by its reason: %s', async (detail, outcome, since) => {
+    const registry = await start()
+    const status = `oci-mirror; fwd=stale; detail=${detail}`
+    const digest = APP.manifest.digest
+    const headers = { 'cache-status': status, age: '90000', 'docker-content-digest': digest }
+    const stale = await FakeServer.start(async (_, response) => {
+      response.writeHead(200, headers).end()
+    }, undefined)
+    try {
+      const { ok, byName } = await hopsOf({ url: registry.url }, undefined, [
+        '--server',
+        stale.origin,
+      ])
+      expect(ok).toBe(true)
+      const text = `${stale.origin}: ${status}${since}`
+      expect(byName.get('mirror')).toMatchObject({ outcome, text })
+    } finally {
+      await stale.stop()
+    }
+  })
+
+  it('adds the base path to a URL that has none', async () => {
+    const registry = await start()
+    const upstreams = { 'r.example': { registry } }
+    await using mirror = await TestMirror.start({ upstreams, basePath: '/base' })
+    const config = {
+      server: { ...NOBODY, basePath: '/base' },
+      upstreams: { 'r.example': { url: registry.url } },
+    }
+    await writeFile(join(dir.path, 'mirror.config.json'), JSON.stringify(config))
+    for (const url of [mirror.url, `${mirror.url}/base`]) {
+      const args = ['probe', 'r.example/team/app:1', '--server', url]
+      const { code, stdout } = await runHere(args, dir.path)
+      expect(stdout).toContain(`  ${mirror.url}/base: oci-mirror; `)
+      expect(code).toBe(0)
+    }
   })
 
   it('asks the one that the configuration describes, if it is ready', async () => {

@@ -69,6 +69,22 @@ describe('config check', () => {
     )
   })
 
+  it('says which of several endpoints are sent the credentials', async () => {
+    const auth = '{ auth: { token: canary }, access: shared, '
+    await writeFile(
+      join(dir.path, 'some.yaml'),
+      'upstreams:\n' +
+        `  one.example: ${auth} url: 'https://a.example' }\n` +
+        `  two.example: ${auth} endpoints: ['https://a.example:5000', 'https://two.example'] }\n`,
+    )
+    const { stdout } = await runHere(['config', 'check', '-c', 'some.yaml'], dir.path)
+    expect(stdout.split('\n').filter((line) => line.startsWith('upstream'))).toEqual([
+      'upstream  one.example  https://a.example  with credentials, shared, tags 5m',
+      'upstream  two.example  https://a.example:5000, https://two.example  ' +
+        'with credentials (sent to a.example:5000 and to two.example), shared, tags 5m',
+    ])
+  })
+
   it('tells the proxies of the environment, without their passwords', async () => {
     const env = {
       http_proxy: 'http://user:canary@proxy.example:3128',

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { AccessPolicy } from '../../src/core/ports.ts'
 import { FakeRegistry } from '../support/fake-registry.ts'
 import { buildImage } from '../support/images.ts'
+import { rawRequest } from '../support/raw-request.ts'
 import type { TempDir } from '../support/temp-dir.ts'
 import { makeTempDir } from '../support/temp-dir.ts'
 import type { TestMirrorOptions } from '../support/test-mirror.ts'
@@ -105,9 +106,48 @@ describe('_catalog', () => {
   it('links the next page below the base path and the prefix of the request', async () => {
     await start({ basePath: '/mirror' })
     await pullFrom('/mirror/v2/', 'library/app', 'org/app')
-    const first = await list('/mirror/quay.io/v2/_catalog?n=1')
-    expect(first.link).toBe('/mirror/quay.io/v2/_catalog?n=1&last=docker.io%2Flibrary%2Fapp')
-    expect((await list(first.link)).body).toEqual({ repositories: ['docker.io/org/app'] })
+    const first = await list('/mirror/docker.io/v2/_catalog?n=1')
+    expect(first.link).toBe('/mirror/docker.io/v2/_catalog?n=1&last=library%2Fapp')
+    expect((await list(first.link)).body).toEqual({ repositories: ['org/app'] })
+    const all = await list('/mirror/v2/_catalog?n=1')
+    expect(all.link).toBe('/mirror/v2/_catalog?n=1&last=docker.io%2Flibrary%2Fapp')
+  })
+
+  it.each([
+    ['ns', '/v2/', 'ns=docker.io', []],
+    ['oci-ref-name', '/v2/', 'oci-ref-name=docker.io', []],
+    ['a header', '/v2/', '', [['OCI-Namespace', 'docker.io']]],
+    ['a prefix', '/docker.io/v2/', '', []],
+    ['the host', '/v2/', '', [['Host', 'hub.lan']]],
+  ] as const)('lists the one registry that is selected by %s', async (_, root, query, headers) => {
+    const upstreams = {
+      'docker.io': { registry: hub, hosts: ['hub.lan'] },
+      'quay.io': { registry: quay },
+      'docker.io:5000': { registry: hub },
+    }
+    await start({ upstreams })
+    await pull(...HELD, 'docker.io:5000/org/app')
+    const ask = (target: string) => rawRequest({ port: mirror.port, target, headers })
+    const names: string[] = []
+    for (let next: string | undefined = `${root}_catalog?n=1&${query}`; next !== undefined;) {
+      const answer = await ask(next)
+      expect(answer.status).toBe(200)
+      const body = JSON.parse(answer.body.toString()) as { repositories: readonly string[] }
+      names.push(...body.repositories)
+      next = /^<(.+)>; rel="next"$/.exec(answer.headers['link'] ?? '')?.[1]
+    }
+    expect(names).toEqual(['library/app', 'org/app', 'org/app-2'])
+    for (const name of names) {
+      expect((await ask(`${root}${name}/manifests/v1?${query}`)).status).toBe(200)
+    }
+  })
+
+  it('varies by the header that selects the registry', async () => {
+    await start()
+    const headers = { 'OCI-Namespace': 'quay.io' }
+    const response = await mirror.fetch('/v2/_catalog', { headers })
+    expect(response.headers.get('vary')).toContain('OCI-Namespace')
+    expect(await response.json()).toEqual({ repositories: [] })
   })
 
   it('goes on behind a name that is not there, and is empty for n=0 and after its end', async () => {

@@ -1,13 +1,17 @@
 import { once } from 'node:events'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer, request } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { Certificate } from './certificate.ts'
 
 interface FakeProxyOptions {
   /** `user:password` that clients have to give. Default: none. */
   readonly login?: string
+  /** Has an https:// URL then. Default: plain HTTP. */
+  readonly tls?: Certificate
 }
 
 interface ProxiedRequest {
@@ -27,12 +31,16 @@ export class FakeProxy {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   readonly #login: string | undefined
+  readonly #scheme: 'http' | 'https'
   #status: number | undefined
   #isSilent = false
 
-  private constructor({ login }: FakeProxyOptions) {
+  private constructor({ login, tls }: FakeProxyOptions) {
+    const listener = (incoming: IncomingMessage, response: ServerResponse) =>
+      this.#forward(incoming, response)
     this.#login = login
-    this.#server = createServer((incoming, response) => this.#forward(incoming, response))
+    this.#scheme = tls === undefined ? 'http' : 'https'
+    this.#server = tls === undefined ? createServer(listener) : createHttpsServer(tls, listener)
     this.#server.on('connect', (incoming, socket) => this.#tunnel(incoming, socket))
     this.#server.on('connection', (socket) => this.#track(socket))
   }
@@ -50,7 +58,8 @@ export class FakeProxy {
 
   /** With the user name and password, if it wants any. */
   get url(): URL {
-    return new URL(`http://${this.#login === undefined ? '' : `${this.#login}@`}${this.host}`)
+    const login = this.#login === undefined ? '' : `${this.#login}@`
+    return new URL(`${this.#scheme}://${login}${this.host}`)
   }
 
   targets(): readonly string[] {

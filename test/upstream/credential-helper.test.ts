@@ -130,14 +130,19 @@ describe('askHelper', () => {
     expect(clock.sleeping()).toBe(0)
   })
 
-  it('waits no longer for a child of the program that keeps its stdout open', async () => {
-    await helper.runs('sleep 60 & echo $! > "$0.inner"')
+  it.each([
+    ['an answer', `echo '{"Username":"u","Secret":"p"}'`, { username: 'u', password: 'p' }],
+    ['a failure', 'exit 3', `${FAILURE}it failed (code 3); run it by hand to see why`],
+  ])('does not wait for what keeps stdout open behind %s', async (_, end, expected) => {
+    await helper.runs(`sleep 60 & echo $! > "$0.inner"; ${end}`)
+    const asked = ask().catch((failure: Error) => failure.message)
+    // The limit and, once the program itself has ended, the grace.
+    await vi.waitFor(() => expect(clock.sleeping()).toBe(2), PATIENCE)
+    await clock.advance(500)
+    expect(await asked).toEqual(expected)
     const inner = helper.path('docker-credential-fake.inner')
-    const failing = failureOf(ask())
-    await vi.waitFor(() => expect(readFileSync(inner, 'utf8')).toMatch(/\n/), PATIENCE)
-    await clock.advance(10_000)
-    expect((await failing).message).toContain('it did not answer within 10 s')
     await gone([Number(readFileSync(inner, 'utf8'))])
+    expect(clock.sleeping()).toBe(0)
   })
 })
 

@@ -4,10 +4,11 @@ import { connect, createServer } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Upstream } from '../../src/core/ports.ts'
+import { dial } from '../../src/upstream/dial.ts'
 import { FakeProxy } from '../support/fake-proxy.ts'
 import type { FakeRegistry } from '../support/fake-registry.ts'
 import { buildImage } from '../support/images.ts'
-import { bodyOf, collect, failureOf, repo, tag } from './open-for.ts'
+import { bodyOf, collect, failureOf, optionsFor, repo, tag } from './open-for.ts'
 import type { FakeOptions } from './opened.ts'
 import { Opened } from './opened.ts'
 
@@ -74,6 +75,18 @@ describe.skipIf(!hasIpv6)('over IPv6', () => {
     const upstream = opened.upstream(registry, { endpoints: [new URL(`http://${host}`)] })
     expect(await pull(upstream)).toBeDefined()
     expect(registry.requests.map(({ headers }) => headers['host'])).toEqual([host])
+  })
+
+  it('dials an endpoint, and a proxy, whose URL has an address', async () => {
+    const registry = await start()
+    const host = await alsoAt(registry.host())
+    const url = new URL(`http://${host}`)
+    const options = optionsFor(registry, { endpoints: [url] })
+    expect(await dial(options, url)).toMatchObject({ address: host })
+    const proxies = { http: url, https: undefined, bypass: [] }
+    const behind = optionsFor(registry, { proxies })
+    const dialled = await dial(behind, new URL('http://registry.invalid'))
+    expect(dialled).toMatchObject({ address: undefined, proxy: host })
   })
 
   it('sends the credentials to a token server at the upstream’s own address', async () => {

@@ -223,6 +223,27 @@ describe('behind proxies', () => {
       expect(registry.count()).toBe(0)
     })
 
+    it('sends a password that the proxy has refused only once', async () => {
+      const { proxy, registry, through } = await both(PROXY_LOGIN)
+      const upstream = through(new URL(`http://corp:canary@${proxy.host}`))
+      await failureOf(pull(upstream))
+      expect(proxy.requests).toHaveLength(1)
+      await failureOf(upstream.getBlob(X, IMAGE.config.digest, signal))
+      expect(proxy.requests).toHaveLength(2)
+      expect(registry.count()).toBe(0)
+    })
+
+    it('does not try to resume a blob through a proxy that wants another password by now', async () => {
+      const { proxy, registry, through } = await both()
+      registry.inject({ kind: 'blob', action: { cut: { after: 10, how: 'fin' } } })
+      const blob = await through(proxy.url).getBlob(X, IMAGE.config.digest, signal)
+      proxy.refuse(407)
+      const sent = proxy.requests.length
+      const failure = await failureOf(collect(bodyOf(blob)))
+      expect(failure.message).toContain('another user name and password')
+      expect(proxy.requests).toHaveLength(sent + 1)
+    })
+
     it('is unavailable when the proxy is down, and names it', async () => {
       const { proxy, through } = await both(PROXY_LOGIN)
       const { url, host } = proxy
