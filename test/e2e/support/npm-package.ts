@@ -1,5 +1,6 @@
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { rootCertificates } from 'node:tls'
 import { CACHE, fileExists, installStep } from './install-step.ts'
 import { runCommand } from './programs.ts'
 
@@ -45,9 +46,12 @@ export async function writeNpmAccess(dir: string): Promise<NpmAccess> {
   // What was fetched once is not asked for again: with a slow registry that is minutes.
   const settings = [own, `registry=${registry}`, 'prefer-offline=true']
   const mounts = [`${cache}:/root/.npm`]
-  if (cafile !== 'null') {
+  const extra = await readAll([cafile, process.env['NODE_EXTRA_CA_CERTS']])
+  if (extra !== '') {
+    const bundle = join(dir, 'npm-ca.pem')
+    await writeFile(bundle, [...rootCertificates, extra].join('\n'))
     settings.push(`cafile=${MOUNTED_CA}`)
-    mounts.push(`${cafile}:${MOUNTED_CA}:ro`)
+    mounts.push(`${bundle}:${MOUNTED_CA}:ro`)
   }
   const npmrc = join(dir, 'npmrc')
   await writeFile(npmrc, `${settings.join('\n')}\n`, { mode: 0o600 })
@@ -63,6 +67,13 @@ async function npmSettings() {
     .split('\n')
     .map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)])
   return Object.fromEntries(pairs) as Readonly<Record<(typeof names)[number], string>>
+}
+
+/** The certificates that this machine's npm trusts besides those of Node: by its settings, or by the environment. */
+async function readAll(paths: readonly (string | undefined)[]): Promise<string> {
+  const named = paths.flatMap((path) => (path === undefined || path === 'null' ? [] : [path]))
+  const texts = await Promise.all(named.map((path) => readIfThere(path)))
+  return texts.join('\n').trim()
 }
 
 async function readIfThere(path: string): Promise<string> {
