@@ -1,5 +1,5 @@
 import type { UpstreamConfig } from '../config/config.ts'
-import type { FailureKind, UpstreamFailure } from '../core/ports.ts'
+import type { FailureKind, UpstreamFailure } from '../core/upstream-failure.ts'
 import type { HopName } from './hop.ts'
 
 /** A failure that ends with what to configure, such as ``list the host in `redirectHosts` ``. */

@@ -1,5 +1,5 @@
-import type { ManifestBody, Upstream } from '../core/ports.ts'
-import { UpstreamFailure } from '../core/ports.ts'
+import type { ManifestBody, Upstream } from '../core/upstream.ts'
+import { UpstreamFailure } from '../core/upstream-failure.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
 import { defaultPlatformChild, readManifest } from '../oci/manifest.ts'

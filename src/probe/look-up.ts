@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
-import { UpstreamFailure } from '../core/ports.ts'
+import { UpstreamFailure } from '../core/upstream-failure.ts'
 
 const SHOWN = 4
 

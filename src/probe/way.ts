@@ -1,6 +1,6 @@
 import type { UpstreamConfig } from '../config/config.ts'
 import type { Clock } from '../core/ports.ts'
-import { UpstreamFailure } from '../core/ports.ts'
+import { UpstreamFailure } from '../core/upstream-failure.ts'
 import type { UpstreamRequestEvent } from '../upstream/options.ts'
 import { adviceFor } from './advice.ts'
 import type { Hop, HopName } from './hop.ts'

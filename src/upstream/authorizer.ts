@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { UpstreamFailure } from '../core/ports.ts'
+import { UpstreamFailure } from '../core/upstream-failure.ts'
 import type { RepositoryName } from '../oci/reference.ts'
 import { basicHeader } from './basic-header.ts'
 import { parseChallenges, pickChallenge } from './challenge.ts'
@@ -13,6 +13,8 @@ export interface Authorization {
   readonly header: string
   /** A token server made it for us and makes another at any time; else it is the credentials themselves. */
   readonly isIssued: boolean
+  /** Who asks: a user name, or that it is a token; `undefined` for anonymous. No secret. */
+  readonly account: string | undefined
   /** The registry refused it: forgets it, so that `current` gives another if there is another. */
   readonly drop: () => void
 }
@@ -97,11 +99,12 @@ export class Authorizer {
     }
     const token = await this.#tokens.get(request, signal)
     const drop = () => this.#tokens.drop(request, token)
-    return { header: `Bearer ${token}`, isIssued: true, drop }
+    return { header: `Bearer ${token}`, isIssued: true, account: accountOf(credentials), drop }
   }
 
   #asTheyAre(header: string, credentials: Credentials): Authorization {
-    return { header, isIssued: false, drop: () => this.#credentials?.refused(credentials) }
+    const drop = () => this.#credentials?.refused(credentials)
+    return { header, isIssued: false, account: accountOf(credentials), drop }
   }
 
   #basic(login: Exclude<Credentials, { readonly token: string }>): string {
@@ -183,6 +186,11 @@ export class Authorizer {
       )
     }
   }
+}
+
+function accountOf(credentials: Credentials | undefined): string | undefined {
+  if (credentials === undefined) return undefined
+  return 'username' in credentials ? credentials.username : 'a token'
 }
 
 function pull(repository: RepositoryName): string {

@@ -1,11 +1,11 @@
-import { UpstreamFailure } from '../core/ports.ts'
+import { UpstreamFailure } from '../core/upstream-failure.ts'
 import type { BlobPart } from './blob-part.ts'
-import { restOfBlob } from './blob-part.ts'
+import { fromByte, restOfBlob } from './blob-part.ts'
 import type { Answer, RegistryClient, RegistryRequest } from './registry-client.ts'
 import { backoff } from './retry.ts'
 import { ThroughputFloor } from './throughput-floor.ts'
 import { isFinal } from './transport-failure.ts'
-import { refusal } from './unexpected-answer.ts'
+import { misbehaved, refusal } from './unexpected-answer.ts'
 
 export interface BlobSource {
   readonly client: RegistryClient
@@ -19,7 +19,7 @@ export interface BlobSource {
 const MAX_RESUMES = 5
 const PROGRESS = 1024 * 1024
 /** Answers that begin again at the first byte: each costs all that was here before once more. */
-const MAX_RESTARTS = 3
+const MAX_RESTARTS = 1
 /** For the end of a body after its last byte, which comes with it or not at all. */
 const END_MS = 1_000
 
@@ -31,14 +31,17 @@ export class BlobDownload implements AsyncIterable<Uint8Array> {
   readonly #source: BlobSource
   #part: BlobPart
   /** Bytes that the reader has been given. */
-  #position = 0
+  #position: number
   #resumes = 0
   #restarts = 0
-  #lastBreak = 0
+  #lastBreak: number
 
-  constructor(source: BlobSource, first: BlobPart) {
+  /** `position`: of the first byte that the reader is given. */
+  constructor(source: BlobSource, first: BlobPart, position: number) {
     this.#source = source
     this.#part = first
+    this.#position = position
+    this.#lastBreak = position
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
@@ -118,7 +121,7 @@ export class BlobDownload implements AsyncIterable<Uint8Array> {
     if (this.#position - this.#lastBreak >= PROGRESS) this.#resumes = 0
     this.#lastBreak = this.#position
     for (let reason = broken; ;) {
-      if (this.#resumes === MAX_RESUMES || this.#restarts > MAX_RESTARTS) throw this.#giveUp(reason)
+      if (this.#resumes === MAX_RESUMES) throw this.#giveUp(reason)
       await client.clock.sleep(backoff(this.#resumes), signal)
       signal.throwIfAborted()
       this.#resumes += 1
@@ -138,10 +141,9 @@ export class BlobDownload implements AsyncIterable<Uint8Array> {
   async #askForRest(): Promise<Answer | UpstreamFailure> {
     const { client, request, signal } = this.#source
     const { size } = this.#part
-    // Closed where possible: there are registries that answer an open end with 416.
-    const range = `bytes=${this.#position}-${size === undefined ? '' : size - 1}`
     try {
-      return await client.ask({ ...request, headers: { ...request.headers, range } }, signal)
+      const rest = { ...fromByte(request, this.#position, size), isRest: true }
+      return await client.ask(rest, signal)
     } catch (failure) {
       if (failure instanceof UpstreamFailure) return failure
       throw failure
@@ -153,8 +155,11 @@ export class BlobDownload implements AsyncIterable<Uint8Array> {
     const { reply, isOwn } = answer
     if (reply.status === 200 || reply.status === 206) {
       const part = restOfBlob(reply, this.#position, this.#part.size)
-      if (part.skip > 0) this.#restarts += 1
-      return part
+      if (part.skip === 0) return part
+      this.#restarts += 1
+      if (this.#restarts <= MAX_RESTARTS) return part
+      reply.drop()
+      throw this.#giveUp(misbehaved(reply, 'began again at the first byte, not for the first time'))
     }
     const failure = await refusal(answer, this.#source.client.clock.now())
     if (isOwn || reply.status === 416) throw failure

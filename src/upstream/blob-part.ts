@@ -1,4 +1,5 @@
 import { parseContentLength, parseContentRange } from './content-range.ts'
+import type { RegistryRequest } from './registry-client.ts'
 import type { Reply } from './reply.ts'
 import { misbehaved } from './unexpected-answer.ts'
 
@@ -11,10 +12,20 @@ export interface BlobPart {
   readonly size: number | undefined
 }
 
-/** The answer to the first request for a blob, a 200. */
-export function wholeBlob(reply: Reply): BlobPart {
+/** An answer that begins at the first byte, a 200. */
+function wholeBlob(reply: Reply): BlobPart {
   refuseHtml(reply)
   return { reply, skip: 0, size: parseContentLength(reply.header('content-length')) }
+}
+
+/** Closed where possible: there are registries that answer an open end with 416. */
+export function fromByte(
+  request: RegistryRequest,
+  position: number,
+  size: number | undefined,
+): RegistryRequest {
+  const range = `bytes=${position}-${size === undefined ? '' : size - 1}`
+  return { ...request, headers: { ...request.headers, range } }
 }
 
 /**

@@ -1,5 +1,5 @@
-import type { UpstreamBlob } from '../core/ports.ts'
-import { UpstreamFailure } from '../core/ports.ts'
+import type { UpstreamBlob } from '../core/upstream.ts'
+import { UpstreamFailure } from '../core/upstream-failure.ts'
 import type { ByteRange } from '../oci/byte-range.ts'
 import { refuseHtml } from './blob-part.ts'
 import { parseContentLength, parseContentRange } from './content-range.ts'

@@ -1,9 +1,9 @@
-import type { BlobProof, UpstreamBlob } from '../core/ports.ts'
+import type { BlobProof, BlobRest, UpstreamBlob } from '../core/upstream.ts'
 import type { ByteRange } from '../oci/byte-range.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { RepositoryName } from '../oci/reference.ts'
 import { BlobDownload } from './blob-download.ts'
-import { refuseHtml, wholeBlob } from './blob-part.ts'
+import { fromByte, refuseHtml, restOfBlob } from './blob-part.ts'
 import { rangeOfBlob } from './blob-range.ts'
 import { parseContentLength, parseContentRange, parseUnsatisfiedRange } from './content-range.ts'
 import type { RegistryClient, RegistryRequest } from './registry-client.ts'
@@ -12,22 +12,43 @@ import { retried } from './retry.ts'
 import { confirmGone, misbehaved, refusal } from './unexpected-answer.ts'
 
 /** The whole blob, resuming. Nothing here ever sends HEAD for a blob: presigned URLs refuse it. */
-export async function getBlob(
+export function getBlob(
   client: RegistryClient,
   repository: RepositoryName,
   digest: Digest,
   signal: AbortSignal,
 ): Promise<UpstreamBlob | undefined> {
-  const request = blobRequest(repository, digest)
+  return download(client, blobRequest(repository, digest), { start: 0, size: undefined }, signal)
+}
+
+/** What an earlier download left to fetch, resuming. */
+export function resumeBlob(
+  client: RegistryClient,
+  repository: RepositoryName,
+  digest: Digest,
+  rest: BlobRest,
+  signal: AbortSignal,
+): Promise<UpstreamBlob | undefined> {
+  return download(client, blobRequest(repository, digest), rest, signal)
+}
+
+async function download(
+  client: RegistryClient,
+  request: RegistryRequest,
+  { start, size }: BlobRest,
+  signal: AbortSignal,
+): Promise<UpstreamBlob | undefined> {
+  const first = start === 0 ? request : fromByte(request, start, size)
   const ended = new AbortController()
   const either = AbortSignal.any([signal, ended.signal])
-  const answer = await retried(client.clock, either, () => client.ask(request, either))
+  const answer = await retried(client.clock, either, () => client.ask(first, either))
   const { reply } = answer
   if (reply.status === 404) return confirmGone(answer)
-  if (reply.status !== 200) throw await refusal(answer, client.clock.now())
-  const part = wholeBlob(reply)
+  const isRest = start > 0 && reply.status === 206
+  if (reply.status !== 200 && !isRest) throw await refusal(answer, client.clock.now())
+  const part = restOfBlob(reply, start, size)
   const source = { client, request, signal: either, ended }
-  return { size: part.size, body: new BlobDownload(source, part) }
+  return { size: part.size, body: new BlobDownload(source, part, start) }
 }
 
 /** One range, in one attempt: who asks for it can get the bytes in another way. */

@@ -1,7 +1,7 @@
-import type { Upstream } from '../core/ports.ts'
-import { UpstreamFailure } from '../core/ports.ts'
+import type { Upstream } from '../core/upstream.ts'
+import { UpstreamFailure } from '../core/upstream-failure.ts'
 
-export type Endpoint = Omit<Upstream, 'close'>
+export type Endpoint = Omit<Upstream, 'state' | 'close'>
 
 /**
  * Several endpoints as one: each is asked only if those before it had nothing or failed, whatever the
@@ -12,6 +12,7 @@ export function inOrder(endpoints: readonly Endpoint[]): Endpoint {
     headManifest: (...request) => firstAnswer(endpoints, (one) => one.headManifest(...request)),
     getManifest: (...request) => firstAnswer(endpoints, (one) => one.getManifest(...request)),
     getBlob: (...request) => firstAnswer(endpoints, (one) => one.getBlob(...request)),
+    resumeBlob: (...request) => firstAnswer(endpoints, (one) => one.resumeBlob(...request)),
     getBlobRange: (...request) => firstAnswer(endpoints, (one) => one.getBlobRange(...request)),
     probeBlob: (...request) => firstAnswer(endpoints, (one) => one.probeBlob(...request)),
     listTags: (...request) => firstAnswer(endpoints, (one) => one.listTags(...request)),

@@ -1,38 +1,80 @@
-import type { UpstreamBlob } from '../core/ports.ts'
+import type { UpstreamBlob } from '../core/upstream.ts'
 import type { Endpoint } from './endpoints.ts'
+import type { RequestKind } from './options.ts'
 import { Slots } from './slots.ts'
+
+/** Requests that have a slot, and those that wait for one. */
+interface Load {
+  readonly underWay: number
+  readonly queued: number
+}
+
+interface Limits {
+  readonly connections: number
+  /** What the person who reads "busy" knows it by. */
+  readonly label: string
+  /** Throws where there is nothing to wait for, before a request waits for a slot. */
+  readonly admit: (kind: RequestKind) => void
+}
 
 /**
  * At most `connections` requests at a time. A blob holds its slot until its body has ended, so a quarter
  * of the slots is for everything else: a manifest must not wait for a gigabyte.
  */
-export function limited(inner: Endpoint, connections: number, label: string): Endpoint {
+export function limited(
+  inner: Endpoint,
+  { connections, label, admit }: Limits,
+): { readonly endpoint: Endpoint; readonly load: () => Load } {
   const reserved = Math.floor(connections / 4) || (connections > 1 ? 1 : 0)
   const blobs = new Slots(connections - reserved, label)
   const control = reserved === 0 ? blobs : new Slots(reserved, label)
-  return {
+  const asControl = <T>(kind: RequestKind, signal: AbortSignal, task: () => Promise<T>) =>
+    holding(control, () => admit(kind), signal, task)
+  const asBlob = async (
+    slot: 'turn' | 'free',
+    signal: AbortSignal,
+    ask: () => Promise<UpstreamBlob | undefined>,
+  ) => {
+    admit('blob')
+    const taken = slot === 'turn' ? blobs.acquire(signal) : blobs.acquireFree(signal)
+    return holdingToTheEnd(taken, signal, ask)
+  }
+  const endpoint: Endpoint = {
     headManifest: (repository, reference, signal) =>
-      holding(control, signal, () => inner.headManifest(repository, reference, signal)),
+      asControl('manifest', signal, () => inner.headManifest(repository, reference, signal)),
     getManifest: (repository, reference, signal) =>
-      holding(control, signal, () => inner.getManifest(repository, reference, signal)),
+      asControl('manifest', signal, () => inner.getManifest(repository, reference, signal)),
     probeBlob: (repository, digest, signal) =>
-      holding(control, signal, () => inner.probeBlob(repository, digest, signal)),
+      asControl('blob', signal, () => inner.probeBlob(repository, digest, signal)),
     listTags: (repository, page, signal) =>
-      holding(control, signal, () => inner.listTags(repository, page, signal)),
+      asControl('list', signal, () => inner.listTags(repository, page, signal)),
     listReferrers: (repository, subject, signal) =>
-      holding(control, signal, () => inner.listReferrers(repository, subject, signal)),
+      asControl('list', signal, () => inner.listReferrers(repository, subject, signal)),
     getBlob: (repository, digest, signal) =>
-      holdingToTheEnd(blobs.acquire(signal), signal, () =>
-        inner.getBlob(repository, digest, signal),
-      ),
+      asBlob('turn', signal, () => inner.getBlob(repository, digest, signal)),
+    resumeBlob: (repository, digest, rest, signal) =>
+      asBlob('turn', signal, () => inner.resumeBlob(repository, digest, rest, signal)),
     getBlobRange: (repository, digest, range, signal) =>
-      holdingToTheEnd(blobs.acquireFree(signal), signal, () =>
-        inner.getBlobRange(repository, digest, range, signal),
-      ),
+      asBlob('free', signal, () => inner.getBlobRange(repository, digest, range, signal)),
+  }
+  return { endpoint, load: () => loadOf(new Set([blobs, control])) }
+}
+
+function loadOf(slots: ReadonlySet<Slots>): Load {
+  const loads = [...slots].map((one) => one.load())
+  return {
+    underWay: loads.reduce((sum, { taken }) => sum + taken, 0),
+    queued: loads.reduce((sum, { waiting }) => sum + waiting, 0),
   }
 }
 
-async function holding<T>(slots: Slots, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
+async function holding<T>(
+  slots: Slots,
+  admit: () => void,
+  signal: AbortSignal,
+  task: () => Promise<T>,
+): Promise<T> {
+  admit()
   const release = await slots.acquire(signal)
   try {
     return await task()

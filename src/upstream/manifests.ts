@@ -1,4 +1,4 @@
-import type { ManifestBody, ManifestHead } from '../core/ports.ts'
+import type { ManifestBody, ManifestHead } from '../core/upstream.ts'
 import type { Digest } from '../oci/digest.ts'
 import { digestAlgorithm, digestOf, parseDigest } from '../oci/digest.ts'
 import type { ManifestFacts } from '../oci/manifest.ts'

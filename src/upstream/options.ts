@@ -1,5 +1,6 @@
 import type { LookupFunction } from 'node:net'
 import type { Clock } from '../core/ports.ts'
+import type { UpstreamEvent } from '../core/upstream-state.ts'
 import type { UpstreamName } from '../oci/reference.ts'
 import type { Proxies } from './proxies.ts'
 import type { RateLimit } from './rate-limit.ts'
@@ -37,6 +38,10 @@ export interface RegistryOptions {
   readonly redirectHosts: readonly string[]
   /** Simultaneous requests to the upstream; 256 more wait. */
   readonly connections: number
+  readonly rateLimit: {
+    /** Pulls: below this, what is left is for content that is not here yet. 0: all of it is for anything. */
+    readonly reserve: number
+  }
   /** Default: none, whatever the environment says. */
   readonly proxies?: Proxies
 }
@@ -72,6 +77,7 @@ export const TIMEOUTS: Timeouts = { connect: 5_000, headers: 10_000, body: 30_00
 export interface UpstreamDeps {
   readonly clock: Clock
   readonly onRequest?: (event: UpstreamRequestEvent) => void
+  readonly onEvent?: (event: UpstreamEvent) => void
   /** Instead of the system's resolver. */
   readonly lookup?: LookupFunction
   readonly timeouts?: Timeouts

@@ -1,4 +1,3 @@
-import { UpstreamFailure } from '../core/ports.ts'
 import type { Digest } from '../oci/digest.ts'
 import { ManifestMismatch, readManifest } from '../oci/manifest.ts'
 import { OCI_INDEX } from '../oci/media-types.ts'
@@ -11,6 +10,7 @@ import type { RegistryClient, RegistryRequest } from './registry-client.ts'
 import type { Reply } from './reply.ts'
 import { retried } from './retry.ts'
 import { hasErrorBody, misbehaved, refusal } from './unexpected-answer.ts'
+import { UpstreamFailure } from '../core/upstream-failure.ts'
 
 /** Of all pages together: what containerd reads of one answer. */
 const MAX_BYTES = 4 * 1024 * 1024

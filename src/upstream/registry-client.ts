@@ -1,12 +1,16 @@
 import type { Clock } from '../core/ports.ts'
-import { UpstreamFailure } from '../core/ports.ts'
+import { UpstreamFailure } from '../core/upstream-failure.ts'
 import type { RepositoryName } from '../oci/reference.ts'
 import type { Authorization, Authorizer } from './authorizer.ts'
 import { asksForToken } from './challenge.ts'
+import type { Verdict } from './circuit.ts'
+import { verdictOf } from './circuit.ts'
+import type { EndpointHealth } from './endpoint-health.ts'
 import { isRedirect, judgeRedirect, keepsAuthorization } from './redirect-rule.ts'
 import type { Reply } from './reply.ts'
 import { statusFailure } from './status-failure.ts'
-import type { Call, Transport } from './transport.ts'
+import type { Transport } from './transport.ts'
+import { misbehaved } from './unexpected-answer.ts'
 
 export interface RegistryRequest {
   readonly kind: 'manifest' | 'blob' | 'list'
@@ -17,6 +21,8 @@ export interface RegistryRequest {
   readonly headers: Readonly<Record<string, string>>
   /** A redirect to another origin is the answer, and is not followed. */
   readonly staysHome?: boolean
+  /** More of an answer that has begun: the circuit has let it through already. */
+  readonly isRest?: boolean
 }
 
 export interface Answer {
@@ -25,7 +31,11 @@ export interface Answer {
   readonly isOwn: boolean
 }
 
+/** Tells the endpoint's circuit how a request went. */
+type Settle = (verdict: Verdict) => void
+
 const MAX_HOPS = 5
+const WEB_PAGE = 'answered with an HTML page'
 
 /** Asks one endpoint of a registry: with a token if it wants one, and wherever it redirects to. */
 export class RegistryClient {
@@ -33,12 +43,20 @@ export class RegistryClient {
   readonly #endpoint: URL
   readonly #transport: Transport
   readonly #authorizer: Authorizer
+  readonly #health: EndpointHealth
 
-  constructor(endpoint: URL, transport: Transport, authorizer: Authorizer, clock: Clock) {
+  constructor(
+    endpoint: URL,
+    transport: Transport,
+    authorizer: Authorizer,
+    health: EndpointHealth,
+    clock: Clock,
+  ) {
     this.clock = clock
     this.#endpoint = endpoint
     this.#transport = transport
     this.#authorizer = authorizer
+    this.#health = health
   }
 
   /**
@@ -51,9 +69,23 @@ export class RegistryClient {
    * again (Harbor).
    */
   async ask(request: RegistryRequest, signal: AbortSignal): Promise<Answer> {
-    let authorization = await this.#authorizer.current(request.repository, signal)
+    const settle = once(
+      request.isRest === true ? () => {} : this.#health.circuit.enter(request.kind),
+    )
+    try {
+      const answer = await this.#ask(request, settle, signal)
+      settle(isPage(request, answer) ? misbehaved(answer.reply, WEB_PAGE) : 'answered')
+      return answer
+    } catch (reason) {
+      settle(verdictOf(reason))
+      throw reason
+    }
+  }
+
+  async #ask(request: RegistryRequest, settle: Settle, signal: AbortSignal): Promise<Answer> {
+    let authorization = await this.#authorize(request, () => settle(undefined), signal)
     for (let refusals = 0; ;) {
-      const answer = await this.#follow(request, authorization, signal)
+      const answer = await this.#follow(request, authorization, settle, signal)
       const { reply, isOwn } = answer
       // Another host's challenge is not ours to answer: it would be asking for this registry's secrets.
       if (reply.status !== 401 || !isOwn) return answer
@@ -66,14 +98,29 @@ export class RegistryClient {
       authorization = undefined
       if (refused?.isIssued === true && !asksForToken(lines)) continue
       this.#authorizer.learn(lines, request.repository)
-      authorization = await this.#authorizer.current(request.repository, signal)
+      authorization = await this.#authorize(request, () => settle('answered'), signal)
       if (authorization === undefined || authorization.header === refused?.header) return answer
+    }
+  }
+
+  /** A token server that fails is no fault of the endpoint's, which serves those who have a token. */
+  async #authorize(
+    { repository }: RegistryRequest,
+    onFailed: () => void,
+    signal: AbortSignal,
+  ): Promise<Authorization | undefined> {
+    try {
+      return await this.#authorizer.current(repository, signal)
+    } catch (reason) {
+      onFailed()
+      throw reason
     }
   }
 
   async #follow(
     request: RegistryRequest,
     authorization: Authorization | undefined,
+    settle: Settle,
     signal: AbortSignal,
   ): Promise<Answer> {
     const { kind, method } = request
@@ -82,7 +129,9 @@ export class RegistryClient {
     let isOwn = true
     for (let hop = 0; ; hop += 1) {
       const headers = { ...request.headers, ...(header !== undefined && { authorization: header }) }
-      const reply = await this.#send({ kind, method, url, headers }, signal)
+      const reply = await this.#transport.send({ kind, method, url, headers }, signal)
+      if (isOwn) this.#health.rate.note(reply, authorization?.account)
+      await this.#refuseFailing(reply)
       if (!isRedirect(reply.status)) return { reply, isOwn }
       await reply.discard()
       if (hop === MAX_HOPS) {
@@ -100,14 +149,15 @@ export class RegistryClient {
       if (!keepsAuthorization(url, verdict.url)) {
         header = undefined
         isOwn = false
+        // It has answered; the host that has the bytes may be broken, or one object there.
+        settle('answered')
       }
       url = verdict.url
     }
   }
 
-  async #send(call: Call, signal: AbortSignal): Promise<Reply> {
-    const reply = await this.#transport.send(call, signal)
-    if (reply.status < 500 && reply.status !== 429 && reply.status !== 408) return reply
+  async #refuseFailing(reply: Reply): Promise<void> {
+    if (reply.status < 500 && reply.status !== 429 && reply.status !== 408) return
     await reply.discard()
     throw statusFailure(reply, this.clock.now())
   }
@@ -115,5 +165,21 @@ export class RegistryClient {
   #urlOf({ repository, path }: RegistryRequest): URL {
     const prefix = this.#endpoint.pathname.replace(/\/+$/, '')
     return new URL(`${this.#endpoint.origin}${prefix}/v2/${repository}/${path}`)
+  }
+}
+
+/** A captive portal or a gallery instead of the registry. Lists that it does not have may be a page. */
+function isPage({ kind, method }: RegistryRequest, { reply, isOwn }: Answer): boolean {
+  if (!isOwn || kind === 'list' || reply.mediaType !== 'text/html') return false
+  // What a HEAD says of a body that nobody sees is often wrong; a GET follows that tells.
+  return reply.status === 200 || (reply.status === 404 && method === 'GET')
+}
+
+/** What comes first counts: what another host does after that says nothing about the endpoint. */
+function once(settle: Settle): Settle {
+  let isSettled = false
+  return (verdict) => {
+    if (!isSettled) settle(verdict)
+    isSettled = true
   }
 }

@@ -1,14 +1,16 @@
-import type { Upstream } from '../core/ports.ts'
+import type { Upstream } from '../core/upstream.ts'
 import { Authorizer } from './authorizer.ts'
-import { getBlob, getBlobRange, probeBlob } from './blobs.ts'
+import { getBlob, getBlobRange, probeBlob, resumeBlob } from './blobs.ts'
 import { CredentialSource } from './credential-source.ts'
 import type { Endpoint } from './endpoints.ts'
+import { circuitOf, describeHealths, healthOf, refuseWhereAllRefuse } from './endpoint-health.ts'
+import type { EndpointHealth } from './endpoint-health.ts'
 import { inOrder } from './endpoints.ts'
 import { limited } from './limited.ts'
 import { listReferrers } from './referrers.ts'
 import { listTags } from './tag-list.ts'
 import { getManifest, headManifest } from './manifests.ts'
-import type { RegistryOptions, UpstreamDeps } from './options.ts'
+import type { RegistryOptions, RequestKind, UpstreamDeps } from './options.ts'
 import { RegistryClient } from './registry-client.ts'
 import { Tokens } from './tokens.ts'
 import { Transport } from './transport.ts'
@@ -18,15 +20,23 @@ import { Transport } from './transport.ts'
  * cannot work (a `ca` that is no certificate).
  */
 export function openUpstream(options: RegistryOptions, deps: UpstreamDeps): Upstream {
+  const { clock } = deps
   const transport = new Transport(options, deps)
-  const credentials = options.credentials && new CredentialSource(options.credentials, deps.clock)
+  const credentials = options.credentials && new CredentialSource(options.credentials, clock)
+  const healths: EndpointHealth[] = []
   const endpoints = options.endpoints.map((url) => {
-    const authorizer = new Authorizer(url, options, new Tokens(transport, deps.clock), credentials)
-    return endpointOf(new RegistryClient(url, transport, authorizer, deps.clock))
+    const tokens = new Tokens(transport, clock, (host) => circuitOf(host, options, deps))
+    const authorizer = new Authorizer(url, options, tokens, credentials)
+    const health = healthOf(url, options, deps)
+    healths.push(health)
+    return endpointOf(new RegistryClient(url, transport, authorizer, health, clock))
   })
-  const registry = limited(inOrder(endpoints), options.connections, options.name)
+  const { connections, name: label } = options
+  const admit = (kind: RequestKind) => refuseWhereAllRefuse(healths, kind)
+  const { endpoint, load } = limited(inOrder(endpoints), { connections, label, admit })
   return {
-    ...registry,
+    ...endpoint,
+    state: () => ({ ...describeHealths(healths), ...load() }),
     async close() {
       credentials?.close()
       await transport.close()
@@ -39,6 +49,7 @@ function endpointOf(client: RegistryClient): Endpoint {
     headManifest: (...request) => headManifest(client, ...request),
     getManifest: (...request) => getManifest(client, ...request),
     getBlob: (...request) => getBlob(client, ...request),
+    resumeBlob: (...request) => resumeBlob(client, ...request),
     getBlobRange: (...request) => getBlobRange(client, ...request),
     probeBlob: (...request) => probeBlob(client, ...request),
     listTags: (...request) => listTags(client, ...request),

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import type { Clock } from '../core/ports.ts'
-import { UpstreamFailure } from '../core/ports.ts'
+import { UpstreamFailure } from '../core/upstream-failure.ts'
 import { essence } from '../oci/media-types.ts'
 import { transportFailure } from './transport-failure.ts'
 

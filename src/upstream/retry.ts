@@ -1,5 +1,5 @@
 import type { Clock } from '../core/ports.ts'
-import { UpstreamFailure } from '../core/ports.ts'
+import { UpstreamFailure } from '../core/upstream-failure.ts'
 import { isFinal } from './transport-failure.ts'
 
 const MAX_RETRIES = 2

@@ -1,4 +1,4 @@
-import { UpstreamFailure } from '../core/ports.ts'
+import { UpstreamFailure } from '../core/upstream-failure.ts'
 
 /** Requests that may wait for a slot; the next one is told at once that we are busy. */
 const QUEUE = 256
@@ -14,6 +14,11 @@ export class Slots {
   constructor(capacity: number, label: string) {
     this.#capacity = capacity
     this.#label = label
+  }
+
+  /** How many are held, and how many wait for one. */
+  load(): { readonly taken: number; readonly waiting: number } {
+    return { taken: this.#taken, waiting: this.#waiting.size }
   }
 
   /**

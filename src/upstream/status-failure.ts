@@ -1,6 +1,6 @@
-import { UpstreamFailure } from '../core/ports.ts'
 import type { Reply } from './reply.ts'
 import { parseRetryAfter } from './retry-after.ts'
+import { UpstreamFailure } from '../core/upstream-failure.ts'
 
 /**
  * What a status means that is no answer to the question. `refused` says whom 401 and 403 refuse; `now`

@@ -1,8 +1,10 @@
 import { Coalescer } from '../core/coalescer.ts'
 import type { Clock } from '../core/ports.ts'
-import { UpstreamFailure } from '../core/ports.ts'
+import { UpstreamFailure } from '../core/upstream-failure.ts'
 import { abortable } from './abortable.ts'
 import { basicHeader } from './basic-header.ts'
+import type { Circuit } from './circuit.ts'
+import { verdictOf } from './circuit.ts'
 import type { Credentials } from './options.ts'
 import type { Reply } from './reply.ts'
 import { statusFailure } from './status-failure.ts'
@@ -40,12 +42,16 @@ const USABLE_PART = 0.85
 export class Tokens {
   readonly #transport: Transport
   readonly #clock: Clock
+  readonly #circuitOf: (host: string) => Circuit
+  /** Before the token server that was asked last: a registry has one. */
+  #guard: { readonly host: string; readonly circuit: Circuit } | undefined
   readonly #known = new Map<string, Token>()
   readonly #fetches = new Coalescer<Token>()
 
-  constructor(transport: Transport, clock: Clock) {
+  constructor(transport: Transport, clock: Clock, circuitOf: (host: string) => Circuit) {
     this.#transport = transport
     this.#clock = clock
+    this.#circuitOf = circuitOf
   }
 
   /** A token that can still be used; however many ask for the same one, it is fetched once. */
@@ -74,8 +80,26 @@ export class Tokens {
     this.#known.set(key, token)
   }
 
-  /** Not bound to the signal of whoever asked first: others wait for it too. */
+  /** A token server that is away is left alone like a registry; tokens that are here go on being used. */
   async #fetch(request: TokenRequest): Promise<Token> {
+    const settle = this.#circuit(request.realm).enter('token')
+    try {
+      const token = await this.#ask(request)
+      settle('answered')
+      return token
+    } catch (reason) {
+      settle(verdictOf(reason))
+      throw reason
+    }
+  }
+
+  #circuit({ host }: URL): Circuit {
+    if (this.#guard?.host !== host) this.#guard = { host, circuit: this.#circuitOf(host) }
+    return this.#guard.circuit
+  }
+
+  /** Not bound to the signal of whoever asked first: others wait for it too. */
+  async #ask(request: TokenRequest): Promise<Token> {
     const { login } = request
     const call =
       login !== undefined && 'identityToken' in login

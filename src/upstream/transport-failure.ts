@@ -1,6 +1,6 @@
 import { errors } from 'undici'
-import type { FailureKind } from '../core/ports.ts'
-import { UpstreamFailure } from '../core/ports.ts'
+import type { FailureKind } from '../core/upstream-failure.ts'
+import { UpstreamFailure } from '../core/upstream-failure.ts'
 import { ForbiddenAddress } from './connector.ts'
 import { ProxyFailure } from './proxy-failure.ts'
 

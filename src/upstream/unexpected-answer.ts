@@ -1,7 +1,7 @@
-import { UpstreamFailure } from '../core/ports.ts'
 import type { Answer } from './registry-client.ts'
 import type { Reply } from './reply.ts'
 import { statusFailure } from './status-failure.ts'
+import { UpstreamFailure } from '../core/upstream-failure.ts'
 
 /** An error body of the specification is a few hundred bytes. */
 const MAX_ERROR_BYTES = 64 * 1024

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import type { Clock, Upstream } from '../../src/core/ports.ts'
+import type { Clock } from '../../src/core/ports.ts'
+import type { Upstream } from '../../src/core/upstream.ts'
 import type { FakeRegistry } from '../support/fake-registry.ts'
 import { buildImage } from '../support/images.ts'
 import { failureOf, hastyClock, repo, tag } from './open-for.ts'

@@ -1,6 +1,6 @@
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { afterEach, describe, expect, it } from 'vitest'
-import type { Upstream } from '../../src/core/ports.ts'
+import type { Upstream } from '../../src/core/upstream.ts'
 import { selfSigned } from '../support/certificate.ts'
 import { FakeProxy } from '../support/fake-proxy.ts'
 import type { FakeRegistry } from '../support/fake-registry.ts'

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { Upstream } from '../../src/core/ports.ts'
+import type { Upstream } from '../../src/core/upstream.ts'
 import type { FakeRegistry } from '../support/fake-registry.ts'
 import { buildBlob, buildImage } from '../support/images.ts'
 import { bodyOf, collect, failureOf, repo, tag } from './open-for.ts'

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Clock, Upstream, UpstreamBlob } from '../../src/core/ports.ts'
-import { UpstreamFailure } from '../../src/core/ports.ts'
+import type { Clock } from '../../src/core/ports.ts'
+import type { Upstream, UpstreamBlob } from '../../src/core/upstream.ts'
+import { UpstreamFailure } from '../../src/core/upstream-failure.ts'
 import { parseRepositoryName, parseTag, parseUpstreamName } from '../../src/oci/reference.ts'
 import type { Reference, RepositoryName } from '../../src/oci/reference.ts'
 import type { Digest } from '../../src/oci/digest.ts'
@@ -31,6 +32,7 @@ export function optionsFor(
     tokenRealms: [],
     redirectHosts: [],
     connections: 8,
+    rateLimit: { reserve: 10 },
     ...options,
   }
 }

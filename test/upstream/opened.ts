@@ -1,4 +1,4 @@
-import type { Upstream } from '../../src/core/ports.ts'
+import type { Upstream } from '../../src/core/upstream.ts'
 import type { RegistryOptions, UpstreamDeps } from '../../src/upstream/options.ts'
 import { FakeRegistry } from '../support/fake-registry.ts'
 import { openFor } from './open-for.ts'

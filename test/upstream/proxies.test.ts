@@ -1,6 +1,6 @@
 import type { LookupFunction } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { Upstream } from '../../src/core/ports.ts'
+import type { Upstream } from '../../src/core/upstream.ts'
 import type { RegistryOptions } from '../../src/upstream/options.ts'
 import type { Proxies } from '../../src/upstream/proxies.ts'
 import { FakeProxy } from '../support/fake-proxy.ts'

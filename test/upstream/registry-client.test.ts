@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import type { Upstream } from '../../src/core/ports.ts'
+import type { Upstream } from '../../src/core/upstream.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import type { UpstreamRequestEvent } from '../../src/upstream/options.ts'
 import type { FakeRegistry } from '../support/fake-registry.ts'

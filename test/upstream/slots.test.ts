@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { UpstreamFailure } from '../../src/core/ports.ts'
+import { UpstreamFailure } from '../../src/core/upstream-failure.ts'
 import { Slots } from '../../src/upstream/slots.ts'
 
 const { signal } = new AbortController()

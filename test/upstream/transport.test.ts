@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { Clock, Upstream } from '../../src/core/ports.ts'
+import type { Clock } from '../../src/core/ports.ts'
 import { systemClock } from '../../src/core/system-clock.ts'
+import type { Upstream } from '../../src/core/upstream.ts'
 import type { FakeRegistry } from '../support/fake-registry.ts'
 import { buildImage } from '../support/images.ts'
 import { failureOf, repo, tag } from './open-for.ts'

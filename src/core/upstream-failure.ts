@@ -1,0 +1,32 @@
+/**
+ * Why an upstream gave no answer:
+ * - `denied`: it refuses us (401, 403), also after a fresh token;
+ * - `rate-limited`: 429;
+ * - `unavailable`: no connection, 5xx, or broken in the middle;
+ * - `timeout`: connected but silent;
+ * - `misbehaved`: an answer that no registry gives (HTML, a wrong digest, a redirect loop, a forbidden address);
+ * - `busy`: our own queue for this upstream is full, or is not to be waited in.
+ */
+export type FailureKind =
+  'denied' | 'rate-limited' | 'unavailable' | 'timeout' | 'misbehaved' | 'busy'
+
+export class UpstreamFailure extends Error {
+  override readonly name = 'UpstreamFailure'
+  readonly kind: FailureKind
+  /** Seconds that upstream asks us to wait, capped at an hour. */
+  readonly retryAfter: number | undefined
+  /** `false`: nobody was asked, because the circuit is open. */
+  readonly wasAsked: boolean
+
+  /** `message` names what was tried and what happened, without any secret or query string. */
+  constructor(
+    kind: FailureKind,
+    message: string,
+    options: { cause?: unknown; retryAfter?: number; wasAsked?: boolean } = {},
+  ) {
+    super(message, { cause: options.cause })
+    this.kind = kind
+    this.retryAfter = options.retryAfter
+    this.wasAsked = options.wasAsked ?? true
+  }
+}
