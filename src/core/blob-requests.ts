@@ -6,14 +6,25 @@ import type { Repository } from '../oci/reference.ts'
 import { RegistryError } from '../oci/registry-error.ts'
 import { Coalescer } from './coalescer.ts'
 import type { Wait } from './deadline.ts'
-import { limitTime, waitFor } from './deadline.ts'
-import type { Flight, Flights } from './flights.ts'
+import { LATE, limitTime, waitFor, waitUntil } from './deadline.ts'
+import type { Flight } from './departure.ts'
+import type { DiskHealth } from './disk-health.ts'
+import type { Flights } from './flights.ts'
+import type { InUse } from './in-use.ts'
+import type { Log } from './log.ts'
+import { about } from './log.ts'
 import type { BlobAnswer, BlobFacts } from './outcome.ts'
-import type { BlobProof, BlobStore, Catalog, Clock, Holding, OpenBlob } from './ports.ts'
+import type { BlobStore, Catalog, Clock, Holding, OpenBlob } from './ports.ts'
+import { refuseToGoBack } from './ring-order.ts'
+import { steady } from './steady-clock.ts'
+import type { BlobProof } from './upstream.ts'
 import type { UpstreamEntry } from './upstream-entry.ts'
+import { UpstreamFailure } from './upstream-failure.ts'
 
 /** How long "no such blob" is believed. */
 const ABSENT_FOR_MS = 10_000
+/** How long a HEAD is answered from what another one has just asked. Permission, once proved, is kept for good. */
+const KNOWN_FOR_MS = 10_000
 const PROOF_TIMEOUT_MS = 60_000
 
 export interface BlobRequest {
@@ -30,7 +41,10 @@ interface Deps {
   readonly store: BlobStore
   readonly catalog: Catalog
   readonly flights: Flights
+  readonly inUse: InUse
+  readonly health: DiskHealth
   readonly clock: Clock
+  readonly log: Log
 }
 
 /**
@@ -42,14 +56,23 @@ export class BlobRequests {
   readonly #deps: Deps
   readonly #proofs = new Coalescer<BlobProof | undefined>()
   readonly #absent: LRUCache<string, true>
+  /** Sizes in bytes of blobs that upstream has just been asked for. */
+  readonly #known: LRUCache<string, number>
 
   constructor(deps: Deps) {
     this.#deps = deps
+    const perf = steady(deps.clock)
     this.#absent = new LRUCache({
       max: 10_000,
       ttl: ABSENT_FOR_MS,
       ttlResolution: 0,
-      perf: deps.clock,
+      perf,
+    })
+    this.#known = new LRUCache({
+      max: 10_000,
+      ttl: KNOWN_FOR_MS,
+      ttlResolution: 0,
+      perf,
     })
   }
 
@@ -58,7 +81,7 @@ export class BlobRequests {
     const { repository, digest } = request
     let holding = await catalog.holding(repository, digest)
     const isEntitled = mayServe(holding, entry)
-    const stored = isEntitled ? await this.#stored(digest, holding) : undefined
+    const stored = isEntitled ? await this.#stored(digest, holding, wait) : undefined
     if (stored !== undefined) return { outcome: 'hit', ...stored }
     this.#checkAbsent(repository, digest)
 
@@ -68,7 +91,7 @@ export class BlobRequests {
       await this.#prove(repository, digest, entry, wait)
       // Asking took its time: the flight that was aloft may have landed.
       holding = await catalog.holding(repository, digest)
-      const shared = await this.#stored(digest, holding)
+      const shared = await this.#stored(digest, holding, wait)
       if (shared !== undefined) return { outcome: 'hit', detail: 'proved', ...shared }
     }
     return this.#fly(request, holding, entry, wait)
@@ -88,6 +111,8 @@ export class BlobRequests {
       return { outcome: 'hit', detail: 'named', size: holding.statedSize }
     }
     this.#checkAbsent(repository, digest)
+    const known = this.#known.get(nameOf(repository, digest))
+    if (known !== undefined) return { outcome: 'hit', detail: 'proved', size: known }
     const { flights } = this.#deps
     if (flights.find(repository, digest) === 'proved') {
       const departure = flights.join(repository, digest, holding.statedSize, entry.client)
@@ -116,15 +141,19 @@ export class BlobRequests {
       return this.open(request, entry, wait)
     }
     const blob = flight.open()
+    if (blob === undefined && flight.isPast) return this.#fly(request, holding, entry, wait)
     if (blob === undefined) {
       // All of it is here and its file has closed, but it may not be in its place yet.
       await waitFor(flight.landed, wait, clock, name)
       return this.open(request, entry, wait)
     }
     try {
+      if (flight.isUnkept) refuseToGoBack(ranges, flight.size, name)
       await waitFor(flight.presentable, wait, clock, name)
       const far = await this.#reach(request, flight, blob, entry, wait)
-      return far ?? { outcome: isFirst ? 'miss' : 'joined', size: flight.size, blob }
+      if (far !== undefined) return far
+      const answer = { outcome: isFirst ? 'miss' : 'joined', size: flight.size, blob } as const
+      return flight.isUnkept ? { ...answer, isStored: false, detail: 'no-room' } : answer
     } catch (reason) {
       await blob.close()
       throw reason
@@ -161,13 +190,31 @@ export class BlobRequests {
   async #stored(
     digest: Digest,
     { storedSize }: Holding,
+    wait: Wait,
   ): Promise<{ readonly size: number; readonly blob: OpenBlob } | undefined> {
     if (storedSize === undefined) return undefined
-    const { store, catalog, clock } = this.#deps
-    const blob = await store.open(digest, storedSize)
+    const { store, catalog, inUse, clock } = this.#deps
+    const blob = await this.#awaitOpen(store.open(digest, storedSize), digest, wait)
     if (blob === undefined) return undefined
     catalog.touch(digest, clock.now())
-    return { size: storedSize, blob }
+    return { size: storedSize, blob: inUse.watch(digest, blob) }
+  }
+
+  /** A store may have to read a blob before it gives it out, and disks may take their time. */
+  async #awaitOpen(
+    opening: Promise<OpenBlob | undefined>,
+    digest: Digest,
+    { until, signal }: Wait,
+  ): Promise<OpenBlob | undefined> {
+    let result: OpenBlob | undefined | typeof LATE = LATE
+    try {
+      result = await waitUntil(opening, until, this.#deps.clock, signal)
+    } finally {
+      // Nobody waits for it any more. A failure has nobody to see it either.
+      if (result === LATE) opening.then((blob) => blob?.close()).catch(() => {})
+    }
+    if (result !== LATE) return result
+    throw new UpstreamFailure('timeout', `${digest}: the disk has not given it out yet: ask again`)
   }
 
   /** Asks upstream whether this very repository has the digest, and remembers a yes for good. */
@@ -177,18 +224,31 @@ export class BlobRequests {
     entry: UpstreamEntry,
     wait: Wait,
   ): Promise<{ readonly proof: BlobProof; readonly first: boolean }> {
-    const { catalog, clock } = this.#deps
+    const { clock } = this.#deps
     const name = nameOf(repository, digest)
     const { result, first } = this.#proofs.run(name, async () => {
       const proof = await limitTime(PROOF_TIMEOUT_MS, clock, name, (signal) =>
         entry.client.probeBlob(repository.name, digest, signal),
       )
-      if (proof !== undefined) await catalog.link(repository, digest)
+      if (proof === undefined) return undefined
+      await this.#remember(repository, digest)
+      if (proof.size !== undefined) this.#known.set(name, proof.size)
       return proof
     })
     const proof = await waitFor(result, wait, clock, name)
     if (proof === undefined) throw this.#absence(repository, digest)
     return { proof, first }
+  }
+
+  async #remember(repository: Repository, digest: Digest): Promise<void> {
+    const { catalog, health, log } = this.#deps
+    try {
+      await catalog.link(repository, digest)
+    } catch (reason) {
+      // A full disk takes no row: the proof counts all the same, and is asked for again next time.
+      const level = health.isToBlame(reason) ? 'debug' : 'warn'
+      log[level]({ ...about(repository), digest, error: reason }, 'failed to record proof')
+    }
   }
 
   #checkAbsent(repository: Repository, digest: Digest): void {

@@ -1,5 +1,5 @@
 import type { Clock } from './ports.ts'
-import { UpstreamFailure } from './ports.ts'
+import { UpstreamFailure } from './upstream-failure.ts'
 
 /** Milliseconds. containerd gives up on headers after 30 s, and asks the next host only if we answer first. */
 const ANSWER_WITHIN_MS = 20_000

@@ -1,5 +1,6 @@
 import { RegistryError } from '../oci/registry-error.ts'
-import { DigestMismatch, NoSpace, UpstreamFailure } from './ports.ts'
+import { DigestMismatch, NoSpace } from './ports.ts'
+import { UpstreamFailure } from './upstream-failure.ts'
 
 /** What a request was for. */
 export type Wanted = 'manifest' | 'blob' | 'tags' | 'referrers'
@@ -18,6 +19,14 @@ export function toRegistryError(reason: unknown, what: Wanted): unknown {
   }
   if (reason instanceof NoSpace) {
     return new RegistryError('UNAVAILABLE', reason.message, { retryAfter: 30, cause: reason })
+  }
+  if (isOutOfDescriptors(reason)) {
+    const message =
+      'the mirror has as many files and connections open as it may: try again, or raise its limit (LimitNOFILE, ulimit -n)'
+    return new RegistryError('UNAVAILABLE', message, {
+      retryAfter: DEFAULT_RETRY_AFTER,
+      cause: reason,
+    })
   }
   if (!(reason instanceof UpstreamFailure)) return reason
   const retryAfter = reason.retryAfter ?? DEFAULT_RETRY_AFTER
@@ -41,4 +50,10 @@ export function toRegistryError(reason: unknown, what: Wanted): unknown {
     case 'busy':
       return new RegistryError('UNAVAILABLE', reason.message, { retryAfter, cause: reason })
   }
+}
+
+/** Of this process or of the whole system. It passes as soon as somebody leaves. */
+function isOutOfDescriptors(reason: unknown): boolean {
+  const code = reason instanceof Error && 'code' in reason ? reason.code : undefined
+  return code === 'EMFILE' || code === 'ENFILE'
 }

@@ -6,8 +6,10 @@ import { LATE, waitUntil } from './deadline.ts'
 import type { Log } from './log.ts'
 import { about } from './log.ts'
 import type { Pace } from './pace.ts'
-import type { Clock, OpenBlob, Upstream, UpstreamBlob } from './ports.ts'
-import { UpstreamFailure, WITHHELD_BYTES } from './ports.ts'
+import type { Clock, OpenBlob } from './ports.ts'
+import { WITHHELD_BYTES } from './ports.ts'
+import type { Upstream, UpstreamBlob } from './upstream.ts'
+import { UpstreamFailure } from './upstream-failure.ts'
 
 /** Bytes: more than this is a download of its own, and downloads are shared. */
 const MAX_BYTES = 4 * 1024 * 1024

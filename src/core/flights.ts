@@ -1,61 +1,31 @@
 import { LRUCache } from 'lru-cache'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository, RepositoryName, UpstreamName } from '../oci/reference.ts'
-import { FarRanges } from './far-ranges.ts'
-import type { KeyedLock } from './keyed-lock.ts'
-import type { Log } from './log.ts'
-import { about } from './log.ts'
-import { Pace } from './pace.ts'
-import type { BlobStore, Catalog, Clock, OpenBlob, Spool, Upstream, UpstreamBlob } from './ports.ts'
-import { DigestMismatch, UpstreamFailure } from './ports.ts'
-import type { Quota, Reservation } from './quota.ts'
+import type { Flight, FlightDeps, Journey } from './departure.ts'
+import { depart } from './departure.ts'
+import { DigestMismatch } from './ports.ts'
+import { steady } from './steady-clock.ts'
+import type { Upstream } from './upstream.ts'
+import { UpstreamFailure } from './upstream-failure.ts'
 
-/** Bytes reserved at a time for a body whose length upstream does not say. */
-const RESERVE_STEP = 64 * 1024 * 1024
-/** Bytes: up to here a body is checked before anything is said about it. */
-const SMALL = 1024 * 1024
+/** Downloads that are under way or wait for their upstream: each costs a descriptor, and some memory. */
+const MAX_FLIGHTS = 1024
 /** How long a failure is remembered: above all a wrong body, so that nobody downloads it again and again. */
 const FAILED_FOR_MS = 30_000
 
-/** One download of one blob, shared by everyone who asks while it runs. */
-export interface Flight {
-  /** Bytes; `undefined` while upstream has not said. */
-  readonly size: number | undefined
-  /**
-   * Follows the download from any position; its pumps fail if the download fails or the digest is wrong.
-   * `undefined` when it has ended and the last follower has left.
-   */
-  open(): OpenBlob | undefined
-  /**
-   * Settles when a client may be told that there is such a blob: for a small one once its digest has been
-   * checked, so that a wrong one becomes an error status and not a cut connection.
-   */
-  readonly presentable: Promise<void>
-  /** Settles when the blob is stored, or the download has failed. */
-  readonly landed: Promise<void>
-  /** For what is wanted long before the download gets there. */
-  readonly far: FarRanges
-}
-
 interface Departure {
+  readonly upstream: UpstreamName
   /** Whose request upstream is answering: a refusal concerns nobody else. */
   readonly asker: RepositoryName
   /** `undefined`: upstream has no such blob. */
   readonly flight: Promise<Flight | undefined>
+  /** Once upstream has answered. */
+  departed: Flight | undefined
   /** Repositories that have proved that they hold the digest; the first one proves it by the download itself. */
   readonly repositories: Set<RepositoryName>
   readonly controller: AbortController
   /** Resolves when it is no longer aloft, however it ended. */
   readonly ended: Promise<void>
-}
-
-export interface FlightDeps {
-  readonly store: BlobStore
-  readonly catalog: Catalog
-  readonly quota: Quota
-  readonly locks: KeyedLock<Digest>
-  readonly clock: Clock
-  readonly log: Log
 }
 
 /**
@@ -67,8 +37,9 @@ export interface FlightDeps {
  */
 export class Flights {
   readonly #deps: FlightDeps
+  /** Those that can be joined. */
   readonly #aloft = new Map<string, Departure>()
-  readonly #landings = new Set<Promise<void>>()
+  readonly #departures = new Set<Departure>()
   readonly #failures: LRUCache<string, { readonly reason: unknown }>
 
   constructor(deps: FlightDeps) {
@@ -77,13 +48,13 @@ export class Flights {
       max: 1000,
       ttl: FAILED_FOR_MS,
       ttlResolution: 0,
-      perf: deps.clock,
+      perf: steady(deps.clock),
     })
   }
 
   /** Whether there is a running flight, and this repository may join it without asking upstream first. */
   find(repository: Repository, digest: Digest): 'none' | 'unproved' | 'proved' {
-    const departure = this.#aloft.get(keyOf(repository.upstream, digest))
+    const departure = this.#running(keyOf(repository.upstream, digest))
     if (departure === undefined) return 'none'
     return departure.repositories.has(repository.name) ? 'proved' : 'unproved'
   }
@@ -100,7 +71,7 @@ export class Flights {
     upstream: Upstream,
   ): Promise<Flight | undefined> {
     const key = keyOf(repository.upstream, digest)
-    const running = this.#aloft.get(key)
+    const running = this.#running(key)
     if (running !== undefined) {
       running.repositories.add(repository.name)
       if (running.asker === repository.name) return running.flight
@@ -108,13 +79,36 @@ export class Flights {
     }
     const failure = this.#failures.get(key)
     if (failure?.reason instanceof DigestMismatch) throw failure.reason
+    this.#checkLoad()
 
     const controller = new AbortController()
-    const flight = this.#depart(repository, digest, stated, upstream, controller)
-    const ended = this.#track(key, flight)
-    const repositories = new Set([repository.name])
-    this.#aloft.set(key, { asker: repository.name, flight, repositories, controller, ended })
-    return flight
+    const isSuspect = failure !== undefined
+    const onFailed = (reason: unknown) => this.#failures.set(key, { reason })
+    const journey = { repository, digest, stated, upstream, controller, isSuspect, onFailed }
+    return this.#track(key, journey).flight
+  }
+
+  /** How many downloads are under way. */
+  get aloft(): number {
+    return this.#departures.size
+  }
+
+  /** Resolves when no flight is aloft. */
+  async idle(): Promise<void> {
+    while (this.#departures.size > 0) {
+      await Promise.all([...this.#departures].map(({ ended }) => ended))
+    }
+  }
+
+  /** Stops every flight; their spools are kept for whoever asks next. */
+  abort(reason: Error): void {
+    for (const { controller } of this.#departures) controller.abort(reason)
+  }
+
+  /** A flight in memory may have lost its beginning, and then nobody can join it any more. */
+  #running(key: string): Departure | undefined {
+    const departure = this.#aloft.get(key)
+    return departure?.departed?.isPast === true ? undefined : departure
   }
 
   /** What upstream tells another repository is no answer to this one, unless it is the blob itself. */
@@ -128,128 +122,63 @@ export class Flights {
     return startOwn()
   }
 
-  /** Resolves when no flight is aloft. */
-  async idle(): Promise<void> {
-    while (this.#landings.size > 0) await Promise.allSettled(this.#landings)
-  }
-
-  /** Stops every flight; their spools are removed. */
-  abort(reason: Error): void {
-    for (const { controller } of this.#aloft.values()) controller.abort(reason)
-  }
-
   /** Forgets the flight once it has landed or failed; failures belong to those who joined. */
-  #track(key: string, flight: Promise<Flight | undefined>): Promise<void> {
+  #track(key: string, journey: Journey): Departure {
+    const { repository, controller } = journey
+    const flight = this.#depart(journey)
     const ended = flight
-      .then((departed) => departed?.landed)
+      .then((departed) => {
+        departure.departed = departed
+        return departed?.landed
+      })
       .catch(() => {})
       .finally(() => {
-        this.#aloft.delete(key)
-        this.#landings.delete(ended)
+        this.#departures.delete(departure)
+        if (this.#aloft.get(key) === departure) this.#aloft.delete(key)
       })
-    this.#landings.add(ended)
-    return ended
+    const departure: Departure = {
+      upstream: repository.upstream,
+      asker: repository.name,
+      flight,
+      departed: undefined,
+      repositories: new Set([repository.name]),
+      controller,
+      ended,
+    }
+    this.#departures.add(departure)
+    this.#aloft.set(key, departure)
+    return departure
   }
 
-  async #depart(
-    repository: Repository,
-    digest: Digest,
-    stated: number | undefined,
-    upstream: Upstream,
-    controller: AbortController,
-  ): Promise<Flight | undefined> {
-    const source = await upstream.getBlob(repository.name, digest, controller.signal)
-    if (source === undefined) return undefined
-    let reservation: Reservation | undefined
+  async #depart(journey: Journey): Promise<Flight | undefined> {
     try {
-      const size = agreeOnSize(source.size, stated, digest)
-      reservation = await this.#deps.quota.reserve(size ?? RESERVE_STEP)
-      const spool = await this.#deps.store.createSpool(repository.upstream, digest, size)
-      const pace = new Pace(this.#deps.clock)
-      return this.#fly({ repository, digest, source, size, spool, reservation, pace, controller })
+      return await depart(journey, this.#deps)
     } catch (reason) {
-      controller.abort(reason)
-      reservation?.release()
-      throw reason
+      const isBusy = reason instanceof UpstreamFailure && reason.kind === 'busy'
+      const stopped = isBusy ? this.#makeWay(journey.repository.upstream) : undefined
+      if (stopped === undefined) throw reason
+      await stopped.ended
+      return depart(journey, this.#deps)
     }
   }
 
-  #fly(job: Job): Flight {
-    const { promise: presentable, resolve, reject } = Promise.withResolvers<void>()
-    if (job.size !== undefined && job.size > SMALL) resolve()
-    const landed = this.#land(job, resolve)
-    // Both may fail with nobody left to see it; followers learn it from their own pumps.
-    landed.catch(reject)
-    presentable.catch(() => {})
-    const far = this.#farOf(job)
-    return { size: job.size, open: () => job.spool.open(), presentable, landed, far }
+  /** Throws when too much is under way already, and all of it is wanted. */
+  #checkLoad(): void {
+    if (this.#departures.size < MAX_FLIGHTS || this.#makeWay() !== undefined) return
+    const load = `${MAX_FLIGHTS} downloads are under way or waiting`
+    throw new UpstreamFailure('busy', `${load}: try again later`)
   }
 
-  #farOf({ repository, digest, pace, controller }: Job): FarRanges {
-    const { clock, log } = this.#deps
-    const isSuspect = this.#failures.has(keyOf(repository.upstream, digest))
-    return new FarRanges({ pace, failed: controller.signal, isSuspect, clock, log })
-  }
-
-  async #land(job: Job, onPresentable: () => void): Promise<void> {
-    const { repository, digest, spool, reservation, controller } = job
-    const { store, catalog, locks, clock, log } = this.#deps
-    try {
-      await fill(job, onPresentable)
-      const file = await spool.finish()
-      onPresentable()
-      await locks.run(digest, async () => {
-        await store.adopt(file)
-        await catalog.landed(repository, digest, file.size, clock.now())
-      })
-      log.debug({ ...about(repository), digest, bytes: file.size }, 'landed blob')
-    } catch (reason) {
-      controller.abort(reason)
-      this.#failures.set(keyOf(repository.upstream, digest), { reason })
-      await spool.discard(reason)
-      log.warn({ ...about(repository), digest, error: reason }, 'failed to land blob')
-      throw reason
-    } finally {
-      reservation.release()
+  /** Stops the oldest download that nobody follows any more. */
+  #makeWay(upstream?: UpstreamName): Departure | undefined {
+    for (const departure of this.#departures) {
+      if (upstream !== undefined && departure.upstream !== upstream) continue
+      if (departure.departed?.isAbandoned !== true || departure.controller.signal.aborted) continue
+      departure.controller.abort(new UpstreamFailure('busy', 'stopped to make way for others'))
+      return departure
     }
+    return undefined
   }
-}
-
-interface Job {
-  readonly repository: Repository
-  readonly digest: Digest
-  readonly source: UpstreamBlob
-  readonly size: number | undefined
-  readonly spool: Spool
-  readonly reservation: Reservation
-  readonly pace: Pace
-  readonly controller: AbortController
-}
-
-async function fill(job: Job, onLarge: () => void): Promise<void> {
-  const { source, size, spool, reservation, pace } = job
-  let received = 0
-  for await (const chunk of source.body) {
-    received += chunk.length
-    pace.add(chunk.length)
-    if (received > SMALL) onLarge()
-    if (size === undefined) {
-      await reservation.cover(Math.ceil(received / RESERVE_STEP) * RESERVE_STEP)
-    }
-    await spool.write(chunk)
-    reservation.wrote(received)
-  }
-}
-
-/** A registry that announces another length than the manifest states is not sending that blob. */
-function agreeOnSize(
-  told: number | undefined,
-  stated: number | undefined,
-  digest: Digest,
-): number | undefined {
-  if (told === undefined || stated === undefined || told === stated) return told ?? stated
-  const message = `upstream announces ${told} bytes for ${digest}, its manifest states ${stated}`
-  throw new UpstreamFailure('misbehaved', message)
 }
 
 function keyOf(upstream: UpstreamName, digest: Digest): string {

@@ -1,4 +1,7 @@
-import type { FailureKind } from './ports.ts'
+import type { FailureKind } from './upstream-failure.ts'
+
+/** Far longer than any check takes. */
+export const CLOCK_ERROR_MS = 60 * 60_000
 
 /** How long a tag may be believed. Durations in milliseconds. */
 export interface TagPolicy {
@@ -25,6 +28,7 @@ export function judge(
   now: number,
 ): Freshness {
   if (isImmutable) return 'fresh'
+  if (isFromFuture(checkedAt, now)) return 'expired'
   const age = ageOf(checkedAt, now)
   if (age < policy.ttl) return 'fresh'
   return age < policy.ttl + policy.staleWhileRevalidate ? 'usable' : 'expired'
@@ -39,6 +43,16 @@ export function mayServeStale(
 ): boolean {
   const limit = kind === 'denied' ? policy.authGrace : policy.staleIfError
   return ageOf(checkedAt, now) < policy.ttl + limit
+}
+
+/** When it was checked, for telling which of two checks was the later one: what nobody can tell is the oldest. */
+export function believe(checkedAt: number, now: number): number {
+  return isFromFuture(checkedAt, now) ? -Infinity : checkedAt
+}
+
+/** So far ahead that the clock has been set back since: then nobody knows how old it is. */
+function isFromFuture(checkedAt: number, now: number): boolean {
+  return checkedAt > now + CLOCK_ERROR_MS
 }
 
 /** Milliseconds; a clock that was set back makes nothing younger than new. */

@@ -1,7 +1,8 @@
 import { formatRepository } from '../oci/reference.ts'
 import type { Repository, UpstreamName } from '../oci/reference.ts'
 import type { ListPage } from './lists.ts'
-import type { AccessPolicy, Caller, Catalog } from './ports.ts'
+import type { AccessPolicy, Caller } from './access-policy.ts'
+import type { Catalog } from './ports.ts'
 
 export interface RepositoryPage {
   /** By these clients can pull from us. */

@@ -8,11 +8,12 @@ import { LATE, waitFor, waitUntil } from './deadline.ts'
 import { mayServeStale } from './freshness.ts'
 import type { Manifests } from './manifests.ts'
 import type { Answer, ManifestAnswer } from './outcome.ts'
-import type { Catalog, Clock, ManifestBody } from './ports.ts'
-import { UpstreamFailure } from './ports.ts'
+import type { Catalog, Clock } from './ports.ts'
 import type { TagRequest } from './tag-checks.ts'
 import type { Resolution, Tags } from './tags.ts'
+import type { ManifestBody } from './upstream.ts'
 import type { UpstreamEntry } from './upstream-entry.ts'
+import { UpstreamFailure } from './upstream-failure.ts'
 
 export interface ManifestRequest {
   readonly repository: Repository
@@ -47,7 +48,10 @@ export class ManifestRequests {
   ): Promise<ManifestAnswer> {
     const { repository, reference } = request
     if (reference.kind === 'digest') {
-      return toAnswer(await this.#byDigest(repository, reference.digest, entry, wait))
+      return this.#toAnswer(
+        repository,
+        await this.#byDigest(repository, reference.digest, entry, wait),
+      )
     }
     return this.#byTag(request, reference.tag, entry, wait)
   }
@@ -81,11 +85,12 @@ export class ManifestRequests {
     const isForeign = !acceptsIndex && isIndexType(resolution.descriptor.mediaType)
     if (need === 'descriptor' && !isForeign) return resolution
     const found = await this.#loadTagged(ask, resolution, wait)
-    if (acceptsIndex || !isIndexType(found.body.descriptor.mediaType)) return toAnswer(found)
+    if (acceptsIndex || !isIndexType(found.body.descriptor.mediaType))
+      return this.#toAnswer(repository, found)
     const child = defaultPlatformChild(found.body.bytes)
-    if (child === undefined) return toAnswer(found)
+    if (child === undefined) return this.#toAnswer(repository, found)
     const { body } = await this.#byDigest(repository, child.digest, entry, wait)
-    return toAnswer({ ...found, body })
+    return this.#toAnswer(repository, { ...found, body })
   }
 
   /** The manifest of a resolved tag; if upstream fails now, the one that the tag's row still names. */
@@ -123,10 +128,23 @@ export class ManifestRequests {
     const name = `${ask.repository.upstream}/${ask.repository.name}:${ask.tag}`
     const fetched = body === LATE ? await waitFor(result, wait, clock, name) : body
     if (fetched !== undefined) return { outcome: first ? 'miss' : 'joined', body: fetched }
+    if (resolution.isHeld === true) {
+      const why = `it is held at ${digest}, which is not here, and its registry has it no more`
+      throw new RegistryError('MANIFEST_UNKNOWN', `${name}: ${why}; \`release\` lets it go on`)
+    }
     // The tag moved between the HEAD and the GET, and its old manifest is gone: one GET by tag.
     const again = await tags.reget(ask, wait)
     if (again?.body === undefined) throw unknown(name)
     return { ...again, body: again.body }
+  }
+
+  #toAnswer(repository: Repository, { body, ...answer }: Found): ManifestAnswer {
+    const { descriptor, bytes } = body
+    const { manifests } = this.#deps
+    const isTold = answer.outcome === 'miss' || answer.outcome === 'hit'
+    const isUnkept = isTold && manifests.isUnkept(repository, descriptor.digest)
+    const reason = isUnkept ? { isStored: false, detail: 'no-room' } : {}
+    return { ...answer, ...reason, descriptor, bytes }
   }
 
   async #olderCopy(ask: TagRequest, failure: UpstreamFailure): Promise<Found | undefined> {
@@ -139,10 +157,6 @@ export class ManifestRequests {
     const sighting = { descriptor: row.manifest, checkedAt: row.checkedAt }
     return { ...tags.stale(ask, sighting, `upstream-${failure.kind}`), body }
   }
-}
-
-function toAnswer({ body, ...answer }: Found): ManifestAnswer {
-  return { ...answer, descriptor: body.descriptor, bytes: body.bytes }
 }
 
 function unknown(name: string): RegistryError {

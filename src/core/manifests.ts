@@ -6,20 +6,16 @@ import { readManifest } from '../oci/manifest.ts'
 import type { Repository, Tag } from '../oci/reference.ts'
 import { Coalescer } from './coalescer.ts'
 import { limitTime } from './deadline.ts'
+import type { DiskHealth } from './disk-health.ts'
+import { CLOCK_ERROR_MS } from './freshness.ts'
 import type { KeyedLock } from './keyed-lock.ts'
+import { landFile } from './land-file.ts'
 import type { Log } from './log.ts'
 import { about } from './log.ts'
-import type {
-  BlobStore,
-  Catalog,
-  Clock,
-  ManifestBody,
-  RecordedManifest,
-  TagCheck,
-  Upstream,
-} from './ports.ts'
+import type { BlobStore, Catalog, Clock, RecordedManifest, TagCheck } from './ports.ts'
 import type { Quota } from './quota.ts'
 import { readAll } from './read-all.ts'
+import type { ManifestBody, Upstream } from './upstream.ts'
 
 /** Tags whose manifest is still to come. */
 const MAX_EXPECTED = 10_000
@@ -32,6 +28,7 @@ export interface ManifestsDeps {
   readonly store: BlobStore
   readonly catalog: Catalog
   readonly quota: Quota
+  readonly health: DiskHealth
   readonly locks: KeyedLock<Digest>
   readonly clock: Clock
   readonly log: Log
@@ -42,6 +39,8 @@ export class Manifests {
   readonly #deps: ManifestsDeps
   readonly #memory: LRUCache<string, ManifestBody>
   readonly #fetches = new Coalescer<ManifestBody | undefined>()
+  /** Those in memory of which nothing is on the disk. */
+  readonly #unkept = new LRUCache<string, true>({ max: MAX_EXPECTED })
   readonly #expected = new LRUCache<string, Map<Tag, TagCheck>>({ max: MAX_EXPECTED })
 
   constructor(deps: ManifestsDeps) {
@@ -85,6 +84,16 @@ export class Manifests {
     })
   }
 
+  /** The disk had no room for it. */
+  isUnkept(repository: Repository, digest: Digest): boolean {
+    return this.#unkept.has(keyOf(repository, digest))
+  }
+
+  /** It has been taken out of the repository, or its file was damaged. */
+  forget(repository: Repository, digest: Digest): void {
+    this.#memory.delete(keyOf(repository, digest))
+  }
+
   /**
    * Stores the bytes, then records the manifest, its children and the tag in one transaction. Where the
    * disk refuses, the client is still answered: a manifest is small enough to be held in memory.
@@ -96,18 +105,22 @@ export class Manifests {
     try {
       await this.#store(repository, body)
       await this.#deps.catalog.record(repository, manifest, children, tag)
-      this.#memory.set(key, body)
+      this.#unkept.delete(key)
       const expected = this.#expected.get(key) ?? new Map<Tag, TagCheck>()
       this.#expected.delete(key)
       for (const check of expected.values()) {
+        // So late that the tag may have moved on meanwhile.
+        if (this.#deps.clock.now() - check.checkedAt > CLOCK_ERROR_MS) continue
         await this.#deps.catalog.record(repository, manifest, children, check)
       }
     } catch (reason) {
       // The bytes are verified and in our hands; only keeping them has failed.
-      this.#deps.log.error(
-        { ...about(repository), digest: descriptor.digest, error: reason },
-        'failed to store manifest',
-      )
+      this.#unkept.set(key, true)
+      const { health, log } = this.#deps
+      const fields = { ...about(repository), digest: descriptor.digest, error: reason }
+      log[health.isToBlame(reason) ? 'debug' : 'error'](fields, 'failed to store manifest')
+    } finally {
+      this.#memory.set(key, body)
     }
   }
 
@@ -145,17 +158,15 @@ export class Manifests {
   }
 
   async #store(repository: Repository, { descriptor, bytes }: ManifestBody): Promise<void> {
-    const { store, catalog, quota, locks, clock } = this.#deps
+    const { store, quota, health } = this.#deps
     const reservation = await quota.reserve(bytes.length)
     try {
       const spool = await store.createSpool(repository.upstream, descriptor.digest, bytes.length)
       try {
         await spool.write(bytes)
         const file = await spool.finish()
-        await locks.run(descriptor.digest, async () => {
-          await store.adopt(file)
-          await catalog.landed(repository, descriptor.digest, file.size, clock.now())
-        })
+        await landFile(repository, file, this.#deps)
+        health.took()
       } catch (reason) {
         await spool.discard(reason)
         throw reason

@@ -5,14 +5,21 @@ import type { BlobRequest } from './blob-requests.ts'
 import { BlobRequests } from './blob-requests.ts'
 import type { Wait } from './deadline.ts'
 import { newWait } from './deadline.ts'
+import type { MirrorEvents } from './events.ts'
+import { untold } from './events.ts'
+import type { DiskState } from './disk-health.ts'
+import { DiskHealth } from './disk-health.ts'
 import type { Wanted } from './failure.ts'
 import { toRegistryError } from './failure.ts'
 import { Flights } from './flights.ts'
 import type { RepositoryPage } from './held-repositories.ts'
 import { listHeldRepositories } from './held-repositories.ts'
+import { InUse } from './in-use.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import type { ListPage } from './lists.ts'
 import type { Log } from './log.ts'
+import { createControl } from './maintenance/create-control.ts'
+import type { MirrorControl } from './maintenance/mirror-control.ts'
 import type { ManifestRequest } from './manifest-requests.ts'
 import { ManifestRequests } from './manifest-requests.ts'
 import { Manifests } from './manifests.ts'
@@ -23,11 +30,13 @@ import type {
   ReferrersAnswer,
   TagListAnswer,
 } from './outcome.ts'
-import type { AccessPolicy, BlobStore, Caller, Catalog, Clock } from './ports.ts'
-import type { QuotaLimits } from './quota.ts'
+import type { AccessPolicy, Caller } from './access-policy.ts'
+import type { BlobStore, Catalog, Clock } from './ports.ts'
+import type { QuotaLimits } from './room.ts'
 import { evictBlob, Quota } from './quota.ts'
 import type { ReferrersRequest } from './referrers.ts'
 import { Referrers } from './referrers.ts'
+import { RingPool } from './ring-relief.ts'
 import type { TagListRequest } from './tag-lists.ts'
 import { TagLists } from './tag-lists.ts'
 import { Tags } from './tags.ts'
@@ -41,6 +50,8 @@ export interface MirrorDeps {
   readonly limits: QuotaLimits
   readonly clock: Clock
   readonly log: Log
+  /** Default: nobody is told. */
+  readonly events?: MirrorEvents
 }
 
 /** What the mirror does: every request for content ends in one of these methods. They throw RegistryError. */
@@ -52,28 +63,46 @@ export class Mirror {
   readonly #tagLists: TagLists
   readonly #referrers: Referrers
   readonly #locks = new KeyedLock<Digest>()
+  readonly #quota: Quota
+  readonly #health: DiskHealth
+  /** For maintenance, which goes on while the mirror serves. */
+  readonly control: MirrorControl
 
   constructor(deps: MirrorDeps) {
-    const { store, catalog, clock, limits, log } = deps
+    const { store, catalog, clock, limits, log, events = untold } = deps
     const locks = this.#locks
-    const quota = new Quota({ store, catalog, limits, locks, log })
-    const shared = { store, catalog, quota, locks, clock, log }
+    const inUse = new InUse((digest, reason) => this.#putAside(digest, reason))
+    const health = new DiskHealth({ clock, log })
+    const quota = new Quota({ store, catalog, limits, locks, inUse, log, events })
+    const shared = { store, catalog, quota, health, locks, clock, log, events }
     const manifests = new Manifests(shared)
     this.#deps = deps
-    this.#flights = new Flights(shared)
-    const tags = new Tags({ catalog, manifests, clock, log })
+    this.#quota = quota
+    this.#health = health
+    this.#flights = new Flights({ ...shared, rings: new RingPool(clock) })
+    const tags = new Tags({ catalog, manifests, health, clock, log })
+    const { upstreams } = deps
+    const flights = this.#flights
+    const content = { store, catalog, locks, flights, manifests, tags }
+    this.control = createControl({ ...content, health, upstreams })
     this.#manifests = new ManifestRequests({ catalog, manifests, tags, clock })
     this.#tagLists = new TagLists(clock)
     this.#referrers = new Referrers({ catalog, manifests: this.#manifests, clock, log })
-    this.#blobs = new BlobRequests({ store, catalog, flights: this.#flights, clock })
+    this.#blobs = new BlobRequests({ ...shared, flights, inUse })
   }
 
-  /** Finishes what a crash interrupted: evictions whose tombstone is still there. */
+  /** Finishes what a crash interrupted: evictions whose tombstone is still there. Says if there is little room. */
   async recover(): Promise<void> {
-    const { store, catalog } = this.#deps
+    const { store, catalog, log } = this.#deps
     for (const digest of await catalog.tombstones()) {
-      await evictBlob(digest, store, catalog, this.#locks)
+      try {
+        await evictBlob(digest, store, catalog, this.#locks)
+      } catch (reason) {
+        // One file that a broken disk does not let go of is no reason to serve nothing.
+        log.error({ digest, error: reason }, 'failed to finish evicting blob')
+      }
     }
+    await this.#quota.warnIfShort()
   }
 
   manifest(request: ManifestRequest, caller: Caller, signal: AbortSignal): Promise<ManifestAnswer> {
@@ -121,6 +150,11 @@ export class Mirror {
     return listHeldRepositories(this.#deps, upstream, page, caller)
   }
 
+  /** Whether downloads can be stored; what is stored is served in any case. */
+  get disk(): DiskState {
+    return this.#health.state
+  }
+
   /** Resolves when every download has landed or failed. */
   idle(): Promise<void> {
     return this.#flights.idle()
@@ -130,6 +164,16 @@ export class Mirror {
   async abort(reason: Error): Promise<void> {
     this.#flights.abort(reason)
     await this.#flights.idle()
+  }
+
+  /** The next request for it is a download. Nobody waits for this: the answer that found it is cut already. */
+  #putAside(digest: Digest, damage: Error): void {
+    const { log } = this.#deps
+    log.error({ digest, error: damage }, 'found a damaged blob on disk')
+    this.control.quarantine(digest).catch((reason: unknown) => {
+      // A disk that cannot read may not write either: then the next reader finds it again.
+      log.error({ digest, error: reason }, 'failed to put a damaged blob aside')
+    })
   }
 
   async #answer<T>(

@@ -1,4 +1,4 @@
-import type { AccessPolicy } from './ports.ts'
+import type { AccessPolicy } from './access-policy.ts'
 
 /**
  * Everyone who reaches the mirror may pull what its upstreams give it. An upstream with credentials gets

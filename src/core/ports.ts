@@ -2,13 +2,16 @@ import type { Attachment } from '../oci/attachment.ts'
 import type { ByteRange } from '../oci/byte-range.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Reference, Repository, RepositoryName, Tag, UpstreamName } from '../oci/reference.ts'
+import type { Repository, Tag, UpstreamName } from '../oci/reference.ts'
 import type { Referrer } from '../oci/referrers.ts'
-import type { ListPage, ReferrerList, TagPage } from './lists.ts'
+import type { ReferrerList } from './lists.ts'
+import type { Ring } from './ring.ts'
+import type { Space } from './room.ts'
 
 /**
  * The seams of the mirror. Start reading here: `core/` is written against these interfaces only, and
- * each has one conformance suite in `test/conformance/` that every implementation passes.
+ * each has one conformance suite in `test/conformance/` that every implementation passes. The registry
+ * has a file of its own, upstream.ts.
  */
 
 /** Time, so that tests own it. Milliseconds since the epoch. */
@@ -26,15 +29,40 @@ export interface BlobStore {
    * catalog says; a file that is missing or of another size is a miss, and is replaced when refetched.
    */
   open(digest: Digest, size?: number): Promise<OpenBlob | undefined>
-  /** A spool on a volume that this store can adopt from without copying. */
-  createSpool(upstream: UpstreamName, digest: Digest, size: number | undefined): Promise<Spool>
+  /**
+   * A spool on a volume that this store can adopt from without copying. Where the disk refuses, it goes on
+   * in the memory that `relief` gives; without relief it throws NoSpace.
+   */
+  createSpool(
+    upstream: UpstreamName,
+    digest: Digest,
+    size: number | undefined,
+    relief?: Relief,
+  ): Promise<Spool>
+  /** What an earlier download from the same upstream left behind, if that is worth going on with. */
+  resumeSpool(
+    upstream: UpstreamName,
+    digest: Digest,
+    size: number | undefined,
+    relief?: Relief,
+  ): Promise<Spool | undefined>
+  /** Bytes of all that downloads left behind, for `resumeSpool`. */
+  leftBytes(): Promise<number>
+  /** Removes the oldest of that until so many bytes have gone, or all. Returns how many have gone. */
+  dropLeft(bytes: number): Promise<number>
   /** Takes over a checked file. Adopting a blob that the store already has replaces it. */
   adopt(file: VerifiedFile): Promise<void>
   /** Whether there was one. Readers that have it open finish undisturbed. */
   delete(digest: Digest): Promise<boolean>
+  /** Puts a damaged blob aside, so that it is not served. Whether there was one. */
+  quarantine(digest: Digest): Promise<boolean>
+  /** What has been put aside. */
+  quarantined(): Promise<readonly { readonly digest: Digest; readonly size: number }[]>
+  /** Removes one of those; harmless if there is none. */
+  discardQuarantined(digest: Digest): Promise<void>
   list(): AsyncIterable<{ readonly digest: Digest; readonly size: number }>
-  /** Bytes of the volume: what it holds in all, and what is still free to us. */
-  space(): Promise<{ readonly total: number; readonly free: number }>
+  /** The volume's: what it holds in all, and what is still free to us. */
+  space(): Promise<Space>
 }
 
 /**
@@ -56,22 +84,48 @@ export interface OpenBlob {
   close(): Promise<void>
 }
 
+/** A stored blob that its disk does not give back as it was: what a reader has got so far is all there is. */
+export class DamagedBlob extends Error {
+  override readonly name = 'DamagedBlob'
+}
+
 /** Bytes at the end of a download that no reader of its spool gets before the digest is checked. */
 export const WITHHELD_BYTES = 32 * 1024
 
 /** The growing file of one download. Its readers never see the end before the digest is checked. */
 export interface Spool {
+  /** Bytes that have been written, in an earlier run too: where in the blob the next chunk belongs. */
+  readonly length: number
   /** Takes ownership of the chunk; resolves when the spool is ready for more (back-pressure). */
   write(chunk: Uint8Array): Promise<void>
-  /** Everything is written: checks size and digest. Throws DigestMismatch for wrong bytes. */
+  /**
+   * Everything is written: checks size and digest. Throws DigestMismatch for wrong bytes, and NotKept for
+   * the right ones if some of them were in memory only; those who follow get them all the same.
+   */
   finish(): Promise<VerifiedFile>
   /** Removes the file; readers fail with `reason`. Harmless after `finish` and adoption. */
   discard(reason: unknown): Promise<void>
+  /** As `discard`, but the file stays, for `resumeSpool`. */
+  keep(reason: unknown): Promise<void>
   /**
    * A follower, from any position, at its own pace. It stays usable after the blob has landed.
    * `undefined` when the download has ended and its last reader has left: then it is in the store.
    */
   open(): OpenBlob | undefined
+  /** Some of the bytes are in memory only, and the blob cannot be stored. */
+  readonly isUnkept: boolean
+  /** Its first bytes are gone: who comes now needs a download of its own. */
+  readonly isPast: boolean
+  /** How many follow it now; `undefined` before the first one has come. */
+  readonly followers: number | undefined
+}
+
+/** How a download goes on where the disk does not. */
+export interface Relief {
+  /** Memory to go on with from now on, because the room is used up. */
+  readonly ring: Ring | undefined
+  /** The disk has refused. Resolves to memory, or to `undefined`: try once more. Throws NoSpace if neither helps. */
+  refused(reason: NoSpace): Promise<Ring | undefined>
 }
 
 declare const verified: unique symbol
@@ -88,9 +142,25 @@ export class DigestMismatch extends Error {
   override readonly name = 'DigestMismatch'
 }
 
-/** The store has no room, and evicting cannot make enough, or its disk refuses writes. */
+/**
+ * Bytes cannot be stored:
+ * - `limit`: what the operator allows is used up by what may not be evicted, or the blob is larger than that;
+ * - `full`: the disk has no room, and evicting did not help or was not tried yet;
+ * - `broken`: the disk refuses writes for another reason.
+ */
 export class NoSpace extends Error {
-  override readonly name = 'NoSpace'
+  override readonly name: string = 'NoSpace'
+  readonly kind: 'limit' | 'full' | 'broken'
+
+  constructor(message: string, kind: NoSpace['kind'], options?: { cause?: unknown }) {
+    super(message, options)
+    this.kind = kind
+  }
+}
+
+/** The bytes were right, and those who asked have them, but there was no room to keep them. */
+export class NotKept extends NoSpace {
+  override readonly name = 'NotKept'
 }
 
 /** Names to digests: tags, media types, and which repository may serve which digest. */
@@ -98,7 +168,8 @@ export interface Catalog {
   resolve(repository: Repository, tag: Tag): Promise<TagRecord | undefined>
   /**
    * One transaction: the manifest, its children and, if given, the tag that now points at it appear
-   * together or not at all. The tag does not move if its row was checked later than `checkedAt`.
+   * together or not at all. The tag does not move if its row was checked later than `checkedAt`, or is
+   * held. Each change of a tag's row is appended to its history.
    */
   record(
     repository: Repository,
@@ -108,7 +179,8 @@ export interface Catalog {
   ): Promise<void>
   /** Upstream confirmed that the tag still points at `digest`; anything else leaves the row as it is. */
   confirm(repository: Repository, check: TagCheck, digest: Digest): Promise<void>
-  dropTag(repository: Repository, tag: Tag): Promise<void>
+  /** Dropped at `at` (ms). `false`: it stays, because it is held or its manifest is pinned. */
+  dropTag(repository: Repository, tag: Tag, at: number): Promise<boolean>
   /** The manifest as this repository published it: the media type belongs to the pair, not to the bytes. */
   manifest(repository: Repository, digest: Digest): Promise<Descriptor | undefined>
   /** The bytes were downloaded from this repository and are stored: adds the blob, used at `at` (ms), and the link. */
@@ -119,11 +191,23 @@ export interface Catalog {
   holding(repository: Repository, digest: Digest): Promise<Holding>
   /** Used at `at` (ms). Kept in memory and written in batches: losing a few seconds of it is harmless. */
   touch(digest: Digest, at: number): void
-  /** Least recently used first. */
+  /**
+   * Least recently used first, where using a manifest is using what it names; nothing that a pin or a hold
+   * needs. Rows may be forgotten while it is read.
+   */
   evictionOrder(): AsyncIterable<{ readonly digest: Digest; readonly size: number }>
-  /** Marks the blob as being evicted, before its file goes: a crash in between is finished at the next start. */
-  entomb(digest: Digest): Promise<void>
-  /** Drops the blob's row, after its file has gone. Links stay: they say who may, not what is here. */
+  /**
+   * Marks the blob as being evicted, before its file goes: a crash in between is finished at the next start.
+   * `false`: it stays, because a pin or a hold needs it (`pinned`) or anything names it (`named`), or it is
+   * not here.
+   */
+  entomb(digest: Digest, unless?: 'pinned' | 'named'): Promise<boolean>
+  /** Takes that back, because its file could not be removed: it is the last one to be evicted now. */
+  revive(digest: Digest): Promise<void>
+  /**
+   * Drops the blob's row, after its file has gone, and of a manifest what it said, except its type where a
+   * tag needs that. Links stay: they say who may, not what is here.
+   */
   forget(digest: Digest): Promise<void>
   /** Blobs that were entombed and not forgotten. */
   tombstones(): Promise<readonly Digest[]>
@@ -164,133 +248,11 @@ export interface TagRecord {
   readonly manifest: Descriptor
   /** When upstream last said so, ms since the epoch. */
   readonly checkedAt: number
+  /** The operator has frozen it at this digest, whatever upstream says. */
+  readonly isHeld?: true
 }
 
 export interface TagCheck {
   readonly tag: Tag
   readonly checkedAt: number
 }
-
-/**
- * One registry that we mirror. Hides token auth, redirects, endpoints and resuming. `undefined` means
- * that the registry itself said "no such thing"; everything else that goes wrong is an UpstreamFailure.
- */
-export interface Upstream {
-  /**
-   * What a reference points at now, by HEAD. A registry whose HEAD tells nothing (no digest, 401, 405)
-   * is asked by GET instead, and then the answer carries the body.
-   */
-  headManifest(
-    repository: RepositoryName,
-    reference: Reference,
-    signal: AbortSignal,
-  ): Promise<ManifestHead | undefined>
-  /** At most 4 MiB; a digest reference is verified, and the descriptor's digest is always computed. */
-  getManifest(
-    repository: RepositoryName,
-    reference: Reference,
-    signal: AbortSignal,
-  ): Promise<ManifestBody | undefined>
-  /**
-   * The whole blob. Resolves when upstream has answered with a status. `body` resumes by Range across
-   * broken connections, and throws UpstreamFailure when that does not help; it is not verified.
-   */
-  getBlob(
-    repository: RepositoryName,
-    digest: Digest,
-    signal: AbortSignal,
-  ): Promise<UpstreamBlob | undefined>
-  /**
-   * One range of the blob: exactly these bytes, or UpstreamFailure, in the middle too. Tried once, and not
-   * verified. `size` is that of the whole blob. Never waits for its turn: `busy` if it would have to.
-   */
-  getBlobRange(
-    repository: RepositoryName,
-    digest: Digest,
-    range: ByteRange,
-    signal: AbortSignal,
-  ): Promise<UpstreamBlob | undefined>
-  /** Proves that the repository has the digest, at the cost of at most one byte (`bytes=0-0`). */
-  probeBlob(
-    repository: RepositoryName,
-    digest: Digest,
-    signal: AbortSignal,
-  ): Promise<BlobProof | undefined>
-  /** One page. `undefined`: the registry has no such repository. */
-  listTags(
-    repository: RepositoryName,
-    page: ListPage,
-    signal: AbortSignal,
-  ): Promise<TagPage | undefined>
-  /**
-   * The whole list, or none: a part of it would look like missing signatures. `undefined`: the registry
-   * does not know the repository or the digest; `'unsupported'`: it has no such list at all.
-   */
-  listReferrers(
-    repository: RepositoryName,
-    subject: Digest,
-    signal: AbortSignal,
-  ): Promise<readonly Referrer[] | 'unsupported' | undefined>
-  close(): Promise<void>
-}
-
-export interface ManifestHead {
-  readonly descriptor: Descriptor
-  readonly bytes?: Uint8Array
-}
-
-export interface ManifestBody {
-  readonly descriptor: Descriptor
-  readonly bytes: Uint8Array
-}
-
-export interface UpstreamBlob {
-  readonly size: number | undefined
-  readonly body: AsyncIterable<Uint8Array>
-}
-
-export interface BlobProof {
-  readonly size: number | undefined
-}
-
-/**
- * Why an upstream gave no answer:
- * - `denied`: it refuses us (401, 403), also after a fresh token;
- * - `rate-limited`: 429;
- * - `unavailable`: no connection, 5xx, or broken in the middle;
- * - `timeout`: connected but silent;
- * - `misbehaved`: an answer that no registry gives (HTML, a wrong digest, a redirect loop, a forbidden address);
- * - `busy`: our own queue for this upstream is full, or is not to be waited in.
- */
-export type FailureKind =
-  'denied' | 'rate-limited' | 'unavailable' | 'timeout' | 'misbehaved' | 'busy'
-
-export class UpstreamFailure extends Error {
-  override readonly name = 'UpstreamFailure'
-  readonly kind: FailureKind
-  /** Seconds that upstream asks us to wait, capped at an hour. */
-  readonly retryAfter: number | undefined
-
-  /** `message` names what was tried and what happened, without any secret or query string. */
-  constructor(
-    kind: FailureKind,
-    message: string,
-    options: { cause?: unknown; retryAfter?: number } = {},
-  ) {
-    super(message, { cause: options.cause })
-    this.kind = kind
-    this.retryAfter = options.retryAfter
-  }
-}
-
-/** Asked before any look-up in the cache and before joining a flight. */
-export interface AccessPolicy {
-  decide(caller: Caller, repository: Repository): Verdict
-}
-
-export type Caller =
-  { readonly kind: 'anonymous' } | { readonly kind: 'user'; readonly name: string }
-
-type Verdict =
-  | { readonly allowed: true }
-  | { readonly allowed: false; readonly code: 'DENIED'; readonly rule: string }

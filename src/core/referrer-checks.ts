@@ -15,8 +15,9 @@ import { about } from './log.ts'
 import type { ManifestRequests } from './manifest-requests.ts'
 import type { ManifestAnswer, ReferrersAnswer } from './outcome.ts'
 import type { Catalog, Clock } from './ports.ts'
-import { UpstreamFailure } from './ports.ts'
+import { steady } from './steady-clock.ts'
 import type { UpstreamEntry } from './upstream-entry.ts'
+import { UpstreamFailure } from './upstream-failure.ts'
 
 /** How long a repository is believed to have no referrers API. Its registry may be upgraded meanwhile. */
 const UNSUPPORTED_FOR_MS = 10 * 60_000
@@ -54,7 +55,7 @@ export class ReferrerChecks {
   readonly #checks = new Coalescer<ReferrersAnswer>()
 
   constructor(deps: ReferrerDeps) {
-    const perf = deps.clock
+    const perf = steady(deps.clock)
     this.#deps = deps
     this.#lists = new LRUCache({
       maxSize: MEMORY_BYTES,

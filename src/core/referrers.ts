@@ -6,11 +6,11 @@ import { LATE, waitFor, waitUntil } from './deadline.ts'
 import { judge, mayServeStale } from './freshness.ts'
 import type { ReferrerList } from './lists.ts'
 import type { ReferrersAnswer } from './outcome.ts'
-import type { FailureKind } from './ports.ts'
-import { UpstreamFailure } from './ports.ts'
 import type { ReferrerDeps, ReferrersAsk } from './referrer-checks.ts'
 import { keyOf, ReferrerChecks } from './referrer-checks.ts'
 import type { UpstreamEntry } from './upstream-entry.ts'
+import type { FailureKind } from './upstream-failure.ts'
+import { UpstreamFailure } from './upstream-failure.ts'
 
 export interface ReferrersRequest {
   readonly repository: Repository

@@ -1,14 +1,19 @@
 import { LRUCache } from 'lru-cache'
 import type { Descriptor } from '../oci/descriptor.ts'
+import type { Digest } from '../oci/digest.ts'
 import type { Repository, Tag } from '../oci/reference.ts'
 import { Coalescer } from './coalescer.ts'
 import { limitTime } from './deadline.ts'
+import type { DiskHealth } from './disk-health.ts'
 import type { TagPolicy } from './freshness.ts'
+import { believe } from './freshness.ts'
 import type { Log } from './log.ts'
 import { about } from './log.ts'
 import type { Manifests } from './manifests.ts'
-import type { Catalog, Clock, ManifestBody, Upstream } from './ports.ts'
-import { UpstreamFailure } from './ports.ts'
+import type { Catalog, Clock, TagCheck } from './ports.ts'
+import { steady } from './steady-clock.ts'
+import type { ManifestBody, Upstream } from './upstream.ts'
+import { UpstreamFailure } from './upstream-failure.ts'
 
 /** How long "no such tag" is believed. Short, because a tag may be pushed a moment later. */
 const ABSENT_FOR_MS = 10_000
@@ -29,6 +34,8 @@ export interface TagRequest {
 export interface Sighting {
   readonly descriptor: Descriptor
   readonly checkedAt: number
+  /** Frozen by the operator: nobody asks upstream about it. */
+  readonly isHeld?: true
   /** The manifest itself, if finding out brought it along. */
   readonly body?: ManifestBody
 }
@@ -43,6 +50,7 @@ export interface Check {
 export interface TagDeps {
   readonly catalog: Catalog
   readonly manifests: Manifests
+  readonly health: DiskHealth
   readonly clock: Clock
   readonly log: Log
 }
@@ -59,7 +67,7 @@ export class TagChecks {
 
   constructor(deps: TagDeps) {
     this.#deps = deps
-    const perf = deps.clock
+    const perf = steady(deps.clock)
     this.#sightings = new LRUCache({ max: REMEMBERED })
     this.#absent = new LRUCache({ max: REMEMBERED, ttl: ABSENT_FOR_MS, ttlResolution: 0, perf })
     this.#failed = new LRUCache({ max: REMEMBERED, ttl: FAILED_FOR_MS, ttlResolution: 0, perf })
@@ -70,8 +78,12 @@ export class TagChecks {
     const row = await this.#deps.catalog.resolve(repository, tag)
     const sighting = this.#sightings.get(nameOf(repository, tag))
     if (row === undefined) return sighting
-    const isNewer = sighting !== undefined && sighting.checkedAt > row.checkedAt
-    return isNewer ? sighting : { descriptor: row.manifest, checkedAt: row.checkedAt }
+    const { manifest: descriptor, checkedAt } = row
+    if (row.isHeld === true) return { descriptor, checkedAt, isHeld: true }
+    const now = this.#deps.clock.now()
+    const isNewer =
+      sighting !== undefined && believe(sighting.checkedAt, now) > believe(row.checkedAt, now)
+    return isNewer ? sighting : { descriptor, checkedAt }
   }
 
   isAbsent({ repository, tag }: TagRequest): boolean {
@@ -83,8 +95,15 @@ export class TagChecks {
     return this.#failed.get(nameOf(repository, tag))
   }
 
-  forget({ repository, tag }: TagRequest): void {
+  /** Upstream has said that it is gone, which is still believed. */
+  drop({ repository, tag }: TagRequest): void {
     this.#sightings.delete(nameOf(repository, tag))
+  }
+
+  /** As if nobody had ever asked. */
+  forget({ repository, tag }: Pick<TagRequest, 'repository' | 'tag'>): void {
+    this.#sightings.delete(nameOf(repository, tag))
+    this.#absent.delete(nameOf(repository, tag))
   }
 
   /** What upstream's HEAD says now; `undefined` is "no such tag". Free of charge where a GET is counted. */
@@ -129,7 +148,7 @@ export class TagChecks {
     key: string,
     checkedAt: number,
   ): Promise<Sighting | undefined> {
-    const { catalog, manifests, clock, log } = this.#deps
+    const { manifests, clock, log } = this.#deps
     try {
       const head = await limitTime(CHECK_TIMEOUT_MS, clock, key, (signal) =>
         upstream.headManifest(repository.name, { kind: 'tag', tag }, signal),
@@ -140,19 +159,17 @@ export class TagChecks {
       }
       const { descriptor, bytes } = head
       const check = { tag, checkedAt }
-      await catalog.confirm(repository, check, descriptor.digest)
-      if (bytes === undefined) {
-        await manifests.expect(repository, descriptor.digest, check)
-        return this.#remember(key, { descriptor, checkedAt })
-      }
+      await this.#confirm(repository, check, descriptor.digest, bytes === undefined)
+      if (bytes === undefined) return this.#remember(key, { descriptor, checkedAt })
       const body = { descriptor, bytes }
       await manifests.land(repository, body, check)
       return this.#remember(key, { descriptor, checkedAt, body })
     } catch (reason) {
       if (reason instanceof UpstreamFailure) {
-        this.#failed.set(key, reason)
-        // Refused credentials want a person; the rest mends itself.
-        const level = reason.kind === 'denied' ? 'error' : 'warn'
+        // An open circuit answers at once, and will be closed before this would be forgotten.
+        if (reason.wasAsked) this.#failed.set(key, reason)
+        // Refused credentials want a person; the rest mends itself, and an open circuit is told of once.
+        const level = reason.kind === 'denied' ? 'error' : reason.wasAsked ? 'warn' : 'debug'
         log[level](
           { ...about(repository), tag, kind: reason.kind, error: reason },
           'failed to check tag',
@@ -162,11 +179,32 @@ export class TagChecks {
     }
   }
 
+  /** `isExpected`: the manifest is still to come. */
+  async #confirm(
+    repository: Repository,
+    check: TagCheck,
+    digest: Digest,
+    isExpected: boolean,
+  ): Promise<void> {
+    const { catalog, manifests, health, log } = this.#deps
+    try {
+      await catalog.confirm(repository, check, digest)
+      if (isExpected) await manifests.expect(repository, digest, check)
+    } catch (reason) {
+      // Upstream has answered, and the memory has it; only a restart would ask again.
+      if (health.isToBlame(reason)) return
+      const fields = { ...about(repository), tag: check.tag, error: reason }
+      log.error(fields, 'failed to record tag check')
+    }
+  }
+
   /** The body is for those who wait now; keeping it is the manifests' business. */
   #remember(key: string, sighting: Sighting): Sighting {
     const { descriptor, checkedAt } = sighting
     const earlier = this.#sightings.get(key)
-    const isNewer = earlier === undefined || earlier.checkedAt <= checkedAt
+    const now = this.#deps.clock.now()
+    const isNewer =
+      earlier === undefined || believe(earlier.checkedAt, now) <= believe(checkedAt, now)
     if (isNewer) this.#sightings.set(key, { descriptor, checkedAt })
     this.#absent.delete(key)
     this.#failed.delete(key)

@@ -8,6 +8,7 @@ import { limitTime, waitFor } from './deadline.ts'
 import type { ListPage, TagPage } from './lists.ts'
 import type { TagListAnswer } from './outcome.ts'
 import type { Clock } from './ports.ts'
+import { steady } from './steady-clock.ts'
 import type { TagList } from './tag-page.ts'
 import { cutPage, toTagList } from './tag-page.ts'
 import type { UpstreamEntry } from './upstream-entry.ts'
@@ -42,7 +43,7 @@ export class TagLists {
       sizeCalculation: (known, key) => 2 * key.length + sizeOf(known),
       ttl: REMEMBERED_MS,
       ttlResolution: 0,
-      perf: clock,
+      perf: steady(clock),
     })
   }
 

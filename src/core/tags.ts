@@ -1,23 +1,29 @@
 import type { Descriptor } from '../oci/descriptor.ts'
+import type { Repository, Tag } from '../oci/reference.ts'
 import type { Wait } from './deadline.ts'
 import { LATE, waitFor, waitUntil } from './deadline.ts'
 import type { Freshness } from './freshness.ts'
 import { ageOf, judge, mayServeStale } from './freshness.ts'
 import { about } from './log.ts'
 import type { Answer } from './outcome.ts'
-import type { ManifestBody } from './ports.ts'
-import { UpstreamFailure } from './ports.ts'
 import type { Sighting, TagDeps, TagRequest } from './tag-checks.ts'
 import { nameOf, TagChecks } from './tag-checks.ts'
+import type { ManifestBody } from './upstream.ts'
+import { UpstreamFailure } from './upstream-failure.ts'
 
 /** What a tag points at, and how we know. */
 export interface Resolution extends Answer {
   readonly descriptor: Descriptor
   /** The manifest itself, if finding out brought it along. */
   readonly body?: ManifestBody
+  /** Frozen by the operator: what upstream calls by this name now is no answer. */
+  readonly isHeld?: true
   /** Milliseconds since the epoch: from then on an older copy is better than waiting. */
   readonly patientUntil: number
 }
+
+/** Why a tag was not checked: `detail=` of its answer. */
+const SPARED = 'rate-limit-reserve'
 
 /** Turns tags into digests, asking upstream as rarely as the policy allows. */
 export class Tags {
@@ -44,11 +50,18 @@ export class Tags {
       case 'fresh':
         return toResolution(known, { outcome: 'hit' })
       case 'usable':
+        if (ask.upstream.state().isSaving) return this.stale(ask, known, SPARED)
         this.#checkInBackground(ask, known)
         return this.stale(ask, known, 'revalidating')
       case 'expired':
+        if (this.#isSpared(ask, known)) return this.stale(ask, known, SPARED)
         return this.#revalidate(ask, known, wait)
     }
+  }
+
+  /** Its row has been changed by other hands than upstream's. */
+  forget(repository: Repository, tag: Tag): void {
+    this.#checks.forget({ repository, tag })
   }
 
   /** For when upstream no longer has the digest that it named a moment ago: asks by tag, once. */
@@ -67,8 +80,15 @@ export class Tags {
   }
 
   #judge({ repository, tag, policy }: TagRequest, known: Sighting): Freshness {
+    if (known.isHeld === true) return 'fresh'
     const isImmutable = policy.isImmutable(repository.name, tag)
     return judge(known.checkedAt, policy, isImmutable, this.#deps.clock.now())
+  }
+
+  /** What pulls are left is for what is not here yet, for as long as the copy may stand in for an answer. */
+  #isSpared({ upstream, policy }: TagRequest, { checkedAt }: Sighting): boolean {
+    const now = this.#deps.clock.now()
+    return upstream.state().isSaving && mayServeStale('rate-limited', checkedAt, policy, now)
   }
 
   async #resolveCold(
@@ -139,22 +159,31 @@ export class Tags {
 
   async #afterGone(ask: TagRequest, known: Sighting): Promise<Resolution | undefined> {
     const { repository, tag, policy } = ask
-    const { catalog, log } = this.#deps
-    if (policy.onGone === 'keep') {
-      log.info({ ...about(repository), tag }, 'kept tag that upstream dropped')
-      return this.stale(ask, known, 'upstream-gone')
+    const kept = policy.onGone === 'keep' ? known : await this.#drop(ask)
+    const { digest } = (kept ?? known).descriptor
+    const done = kept === undefined ? 'dropped' : 'kept'
+    this.#deps.log.info({ ...about(repository), tag, digest }, `${done} tag that upstream dropped`)
+    return kept && this.stale(ask, kept, 'upstream-gone')
+  }
+
+  /** Resolves to what stays, because its manifest is pinned or it has been held meanwhile. */
+  async #drop(ask: TagRequest): Promise<Sighting | undefined> {
+    const { catalog, health, clock, log } = this.#deps
+    const { repository, tag } = ask
+    this.#checks.drop(ask)
+    try {
+      if (await catalog.dropTag(repository, tag, clock.now())) return undefined
+      return await this.#checks.known(ask)
+    } catch (reason) {
+      // Upstream's answer stands; the row goes when it is next asked for.
+      const level = health.isToBlame(reason) ? 'debug' : 'error'
+      log[level]({ ...about(repository), tag, error: reason }, 'failed to drop tag')
+      return undefined
     }
-    log.info(
-      { ...about(repository), tag, digest: known.descriptor.digest },
-      'dropped tag that upstream dropped',
-    )
-    this.#checks.forget(ask)
-    await catalog.dropTag(repository, tag)
-    return undefined
   }
 }
 
 function toResolution(found: Sighting, answer: Answer, patientUntil = Infinity): Resolution {
-  const { descriptor, body } = found
-  return { ...answer, descriptor, patientUntil, ...(body && { body }) }
+  const { descriptor, body, isHeld } = found
+  return { ...answer, descriptor, patientUntil, ...(body && { body }), ...(isHeld && { isHeld }) }
 }

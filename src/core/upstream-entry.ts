@@ -1,5 +1,5 @@
 import type { TagPolicy } from './freshness.ts'
-import type { Upstream } from './ports.ts'
+import type { Upstream } from './upstream.ts'
 
 /** An upstream as the operator configured it. */
 export interface UpstreamEntry {

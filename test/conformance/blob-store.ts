@@ -74,6 +74,21 @@ export function blobStoreConformance(name: string, create: () => Promise<StoreUn
       expect(await store.open(digest, bytes.length + 1)).toBeUndefined()
     })
 
+    it('puts a damaged blob aside, where nothing reads it, until it is discarded', async () => {
+      await land(bytes)
+      expect(await store.quarantine(digest)).toBe(true)
+      expect(await store.quarantine(digest)).toBe(false)
+      expect(await store.open(digest)).toBeUndefined()
+      expect(await Array.fromAsync(store.list())).toEqual([])
+      expect(await store.quarantined()).toEqual([{ digest, size: bytes.length }])
+      await land(bytes)
+      expectBytes(await contentOf(store, digest), bytes)
+      await store.discardQuarantined(digest)
+      await store.discardQuarantined(digest)
+      expect(await store.quarantined()).toEqual([])
+      expectBytes(await contentOf(store, digest), bytes)
+    })
+
     it('sends any range', async () => {
       await land(bytes)
       for (const [start, end] of [

@@ -78,9 +78,15 @@ export function catalogConformance(name: string, create: () => Promise<CatalogUn
 
       it('can be dropped, while their manifest stays', async () => {
         await catalog.record(HUB, MANIFEST, [], { tag: TAG, checkedAt: 1000 })
-        await catalog.dropTag(HUB, TAG)
+        await catalog.dropTag(HUB, TAG, 2000)
         expect(await catalog.resolve(HUB, TAG)).toBeUndefined()
         expect(await catalog.manifest(HUB, MANIFEST.digest)).toEqual(MANIFEST)
+      })
+
+      it('can be dropped although they are not there', async () => {
+        await catalog.dropTag(HUB, TAG, 2000)
+        await catalog.record(HUB, MANIFEST, [], { tag: TAG, checkedAt: 3000 })
+        expect(await catalog.resolve(HUB, TAG)).toMatchObject({ manifest: MANIFEST })
       })
 
       it('survive a restart', async () => {
@@ -191,6 +197,30 @@ export function catalogConformance(name: string, create: () => Promise<CatalogUn
         await catalog.forget(first.digest)
         expect(await catalog.tombstones()).toEqual([])
         expect(await catalog.totals()).toEqual({ bytes: 8, blobs: 2 })
+      })
+
+      it('are not entombed while something names them, if that is asked for', async () => {
+        const [first] = blobs
+        if (first === undefined) throw new Error('the test has no blobs')
+        expect(await catalog.entomb(first.digest, 'named')).toBe(false)
+        expect(await catalog.tombstones()).toEqual([])
+        expect(await catalog.entomb(first.digest, 'pinned')).toBe(true)
+        expect(await catalog.entomb(LAYER.digest, 'pinned')).toBe(false)
+        expect(await catalog.tombstones()).toEqual([first.digest])
+      })
+
+      it('come back from the grave when their files cannot go, and are the last to be tried', async () => {
+        const [first, ...others] = blobs
+        if (first === undefined) throw new Error('the test has no blobs')
+        const before = await catalog.totals()
+        await catalog.entomb(first.digest)
+        await catalog.revive(first.digest)
+        expect(await catalog.tombstones()).toEqual([])
+        expect((await catalog.holding(HUB, first.digest)).storedSize).toBe(first.size)
+        expect(await catalog.totals()).toEqual(before)
+        const order = await Array.fromAsync(catalog.evictionOrder(), ({ digest }) => digest)
+        expect(order).toHaveLength(3)
+        expect(order[0]).toBe(others[0]?.digest)
       })
 
       it('come back from the grave when they land again', async () => {

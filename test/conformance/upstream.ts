@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { Upstream, UpstreamFailure } from '../../src/core/ports.ts'
+import type { Upstream } from '../../src/core/upstream.ts'
+import type { UpstreamFailure } from '../../src/core/upstream-failure.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import { MAX_MANIFEST_BYTES } from '../../src/oci/manifest.ts'
@@ -282,6 +283,19 @@ export function upstreamConformance(
         await expect(asked).rejects.toThrow('too late')
         expect(registry.count()).toBe(0)
       })
+    })
+
+    it('tells how it is doing without asking anybody', async () => {
+      const { upstream, registry } = await open()
+      const idle = { isSaving: false, underWay: 0, queued: 0 }
+      const circuit = { name: 'closed', until: undefined, reason: undefined }
+      const endpoint = { host: registry.host(), circuit, rateLimit: undefined }
+      expect(upstream.state()).toMatchObject({ ...idle, endpoints: [endpoint] })
+      expect(registry.count()).toBe(0)
+      const body = bodyOf(await upstream.getBlob(X, BLOB.digest, signal))
+      expect(upstream.state()).toMatchObject({ underWay: 1, queued: 0 })
+      await collect(body)
+      expect(upstream.state()).toMatchObject(idle)
     })
 
     it('cuts what is under way when it is closed', async () => {

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
 import { OCI_INDEX, OCI_MANIFEST } from '../../src/oci/media-types.ts'
-import type { AccessPolicy } from '../../src/core/ports.ts'
+import type { Repository } from '../../src/oci/reference.ts'
+import type { AccessPolicy } from '../../src/core/access-policy.ts'
 import { FakeRegistry } from '../support/fake-registry.ts'
 import { buildImage } from '../support/images.ts'
 import { TestMirror } from '../support/test-mirror.ts'
@@ -109,6 +110,23 @@ describe('permission to read', () => {
     expect(await Promise.all([first, second])).toEqual([200, 200])
     const whole = hub.requests.filter(({ headers }) => headers['range'] === undefined)
     expect(whole.map(({ repository }) => repository)).toEqual(['acme/app'])
+  })
+
+  it('a repair joins a download only for a repository that has proved the digest', async () => {
+    hub.addBlob('acme/app', layer)
+    hub.addManifest('acme/fork', image.manifest, 'v1')
+    await start({ hubCredentials: true })
+    await pull(at('acme/fork', 'manifests/v1'))
+    const gate = hub.gate({ kind: 'blob', repository: 'acme/app', after: 500_000 })
+    const first = pull(blobIn('acme/app'))
+    await gate.reached
+    const fork = { upstream: 'docker.io', name: 'acme/fork' } as Repository
+    await expect
+      .soft(mirror.mirror.control.refetch('blob', fork, layer.digest))
+      .resolves.toBe(false)
+    expect(await pull(blobIn('acme/fork'))).toBe(404)
+    gate.open()
+    expect(await first).toBe(200)
   })
 
   it('a manifest that names a digest is enough for an upstream that everyone may read', async () => {

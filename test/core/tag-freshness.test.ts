@@ -6,6 +6,7 @@ import type { FaultAction } from '../support/fault.ts'
 import { buildImage, buildIndex } from '../support/images.ts'
 import { makeTempDir } from '../support/temp-dir.ts'
 import { TestMirror } from '../support/test-mirror.ts'
+import { hastyClock } from '../upstream/open-for.ts'
 
 const REPOSITORY = 'library/app'
 const TAG = `/v2/${REPOSITORY}/manifests/v1`
@@ -22,7 +23,9 @@ describe('a tag', () => {
   let clock: ManualClock
 
   async function start(tags: Partial<TagPolicy> = {}): Promise<void> {
-    mirror = await TestMirror.start({ upstreams: { 'docker.io': { registry, tags } }, clock })
+    // Retries are real and short; how long an upstream is left alone is a matter of the test's time.
+    const deps = { clock: { ...hastyClock, now: () => clock.now() } }
+    mirror = await TestMirror.start({ upstreams: { 'docker.io': { registry, tags, deps } }, clock })
   }
 
   beforeEach(async () => {
@@ -112,7 +115,7 @@ describe('a tag', () => {
       registry.reset()
       if (fault === 'down') await registry.restart()
       registry.add(REPOSITORY, newer, 'v1')
-      await clock.advance(6 * SECOND)
+      await clock.advance(MINUTE)
       expect(await pull()).toMatchObject(fresh)
     })
   })
@@ -194,7 +197,7 @@ describe('a tag', () => {
     expect(registry.requests).toEqual([])
   })
 
-  it('is not taken for older by a clock that was set back', async () => {
+  it('is checked once by a clock that was set back, which cannot tell how old it is', async () => {
     const dir = await makeTempDir()
     onTestFinished(dir.remove)
     const upstreams = { 'docker.io': { registry } }
@@ -204,6 +207,7 @@ describe('a tag', () => {
     await mirror.close()
     clock = new ManualClock()
     mirror = await TestMirror.start({ upstreams, clock }, dir)
+    expect(await pull()).toMatchObject({ ...old, how: 'hit; detail=revalidated' })
     expect(await pull()).toMatchObject({ ...old, how: 'hit' })
   })
 
