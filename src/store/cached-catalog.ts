@@ -50,8 +50,14 @@ export class CachedCatalog implements Catalog {
     this.#tags.delete(keyOf(repository, check.tag))
   }
 
-  async dropTag(repository: Repository, tag: Tag): Promise<void> {
-    await this.#inner.dropTag(repository, tag)
+  async dropTag(repository: Repository, tag: Tag, at: number): Promise<boolean> {
+    const isGone = await this.#inner.dropTag(repository, tag, at)
+    this.#tags.delete(keyOf(repository, tag))
+    return isGone
+  }
+
+  /** Its row has been changed by maintenance. */
+  forgetTag(repository: Repository, tag: Tag): void {
     this.#tags.delete(keyOf(repository, tag))
   }
 
@@ -79,8 +85,12 @@ export class CachedCatalog implements Catalog {
     return this.#inner.evictionOrder()
   }
 
-  entomb(digest: Digest) {
-    return this.#inner.entomb(digest)
+  entomb(digest: Digest, unless?: 'pinned' | 'named') {
+    return this.#inner.entomb(digest, unless)
+  }
+
+  revive(digest: Digest) {
+    return this.#inner.revive(digest)
   }
 
   forget(digest: Digest) {

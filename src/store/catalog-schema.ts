@@ -14,7 +14,18 @@ import { StartError } from '../core/start-error.ts'
  * referrer_lists  upstream, name, subject     what upstream said refers to it, and when; size counts towards
  *                                             their limit. Asking adds a row, and must not add a repository
  * links           repository, digest          may serve it: landed = 1 downloaded here, 0 proved by upstream
- * blobs           digest                      stored bytes: size, used_at (ms), dead = 1 being evicted
+ * blobs           digest                      stored bytes: size, used_at (ms), dead = 1 being evicted, ranked_at
+ *                                             (ms): used_at, or later if a manifest that names it was used later
+ *                                             durability: 0 may still be in the machine's memory only, 1 on
+ *                                             disk, 2 suspect, because the machine went down before it was 1
+ *                                             adopted_at (ms): found as a file, and nobody has proved since to
+ *                                             whom it belongs; else NULL
+ * tag_history     id, repository, tag         appended when a tag's row changes: digest (NULL: dropped) and at (ms)
+ * holds           repository, tag             the tag stays at its row's digest, which is kept as a pinned one is;
+ *                                             with the manifest's type and size
+ * pins            repository, digest          the manifest, and what it names in turn, is never evicted
+ * boots           one row                     the boot of the machine that the catalog was last used in
+ * verify_run      one row                     how far a verification has come, so that the next one goes on there
  * ```
  */
 const TABLES = `
@@ -85,8 +96,71 @@ CREATE INDEX referrer_lists_from_api ON referrer_lists (upstream, name) WHERE so
 CREATE INDEX repositories_by_full_name ON repositories (upstream || '/' || name);
 `
 
+/** The history begins with the tags that are there. */
+const UPKEEP = `
+CREATE TABLE tag_history (
+  id INTEGER PRIMARY KEY,
+  repository INTEGER NOT NULL,
+  tag TEXT NOT NULL,
+  digest TEXT,
+  at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX tag_history_by_tag ON tag_history (repository, tag);
+INSERT INTO tag_history (repository, tag, digest, at)
+  SELECT repository, tag, digest, checked_at FROM tags ORDER BY checked_at;
+CREATE TABLE holds (
+  repository INTEGER NOT NULL,
+  tag TEXT NOT NULL,
+  media_type TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  PRIMARY KEY (repository, tag)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE pins (
+  repository INTEGER NOT NULL,
+  digest TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  PRIMARY KEY (repository, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX pins_by_digest ON pins (digest);
+CREATE INDEX tags_by_digest ON tags (digest, repository);
+CREATE INDEX children_by_parent ON children (repository, parent, digest, size);
+CREATE TABLE verify_run (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  after TEXT NOT NULL,
+  started_at INTEGER NOT NULL,
+  blobs INTEGER NOT NULL,
+  bytes INTEGER NOT NULL
+) STRICT;
+`
+
+/**
+ * The rank is brought up to date when a blob is about to be evicted, so that using a manifest writes one row
+ * and not one for each of its layers.
+ */
+const EVICTION = `
+ALTER TABLE blobs ADD COLUMN ranked_at INTEGER NOT NULL DEFAULT 0;
+UPDATE blobs SET ranked_at = used_at;
+DROP INDEX blobs_by_use;
+CREATE INDEX blobs_by_rank ON blobs (ranked_at, digest) WHERE dead = 0;
+CREATE INDEX children_by_digest ON children (digest, parent);
+CREATE INDEX manifests_by_digest ON manifests (digest);
+CREATE INDEX referrers_by_digest ON referrers (repository, digest);
+`
+
+/** What was stored before is taken for landed a moment ago. */
+const DURABILITY = `
+ALTER TABLE blobs ADD COLUMN durability INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE blobs ADD COLUMN adopted_at INTEGER;
+CREATE INDEX blobs_not_durable ON blobs (durability, digest) WHERE durability <> 1;
+CREATE TABLE boots (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  boot TEXT NOT NULL
+) STRICT;
+`
+
 /** The step at index n makes a file of version n into one of version n + 1; a new file takes them all. */
-const STEPS = [TABLES, REFERRERS]
+const STEPS = [TABLES, REFERRERS, UPKEEP, EVICTION, DURABILITY]
 const VERSION = STEPS.length
 
 /** Settings that belong to the connection, not to the file: SQLite forgets them at every open. */

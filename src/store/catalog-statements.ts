@@ -1,12 +1,15 @@
 import type { Database } from 'better-sqlite3'
+import { CLOCK_ERROR_MS } from '../core/freshness.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { RepositoryName, Tag, UpstreamName } from '../oci/reference.ts'
+import { evictionStatements } from './eviction-statements.ts'
 
 interface TagRow {
   readonly digest: Digest
   readonly checked_at: number
   readonly media_type: string
   readonly size: number
+  readonly is_held: 0 | 1
 }
 
 interface ReferrerRow {
@@ -27,14 +30,16 @@ interface HoldingRow {
 /** Everything that the catalog says to SQLite, prepared once. */
 export function prepareStatements(database: Database) {
   return {
-    ...nameStatements(database),
+    ...repositoryStatements(database),
+    ...tagStatements(database),
+    ...manifestStatements(database),
     ...referrerStatements(database),
     ...blobStatements(database),
+    ...evictionStatements(database),
   }
 }
 
-/** Repositories, tags, manifests and what they name. */
-function nameStatements(database: Database) {
+function repositoryStatements(database: Database) {
   return {
     repository: database.prepare<[UpstreamName, RepositoryName], { readonly id: number }>(
       'SELECT id FROM repositories WHERE upstream = ? AND name = ?',
@@ -42,21 +47,62 @@ function nameStatements(database: Database) {
     putRepository: database.prepare<[UpstreamName, RepositoryName]>(
       'INSERT INTO repositories (upstream, name) VALUES (?, ?) ON CONFLICT DO NOTHING',
     ),
+  }
+}
+
+function tagStatements(database: Database) {
+  return {
     resolve: database.prepare<[number, Tag], TagRow>(
-      `SELECT t.digest, t.checked_at, m.media_type, m.size FROM tags t
-       JOIN manifests m ON m.repository = t.repository AND m.digest = t.digest
-       WHERE t.repository = ? AND t.tag = ?`,
+      `SELECT t.digest, t.checked_at, h.at IS NOT NULL AS is_held,
+         coalesce(m.media_type, h.media_type) AS media_type, coalesce(m.size, h.size) AS size
+       FROM tags t
+       LEFT JOIN manifests m ON m.repository = t.repository AND m.digest = t.digest
+       LEFT JOIN holds h ON h.repository = t.repository AND h.tag = t.tag
+       WHERE t.repository = ? AND t.tag = ? AND (m.digest IS NOT NULL OR h.at IS NOT NULL)`,
     ),
-    // An older check never overwrites a newer one, whichever of their manifests lands first.
+    // An older check never overwrites a newer one, whichever of their manifests lands first; unless that one
+    // is so much newer that the clock was wrong.
     putTag: database.prepare<[number, Tag, Digest, number]>(
       `INSERT INTO tags (repository, tag, digest, checked_at) VALUES (?, ?, ?, ?)
        ON CONFLICT DO UPDATE SET digest = excluded.digest, checked_at = excluded.checked_at
-       WHERE excluded.checked_at >= checked_at`,
+       WHERE (excluded.checked_at >= checked_at OR checked_at > excluded.checked_at + ${CLOCK_ERROR_MS})
+         AND NOT EXISTS (
+         SELECT 1 FROM holds h WHERE h.repository = tags.repository AND h.tag = tags.tag
+       )`,
     ),
-    confirm: database.prepare<[number, number, Tag, Digest, number]>(
-      'UPDATE tags SET checked_at = ? WHERE repository = ? AND tag = ? AND digest = ? AND checked_at < ?',
+    noteTag: database.prepare<{ readonly id: number; readonly tag: Tag }>(
+      `INSERT INTO tag_history (repository, tag, digest, at)
+       SELECT t.repository, t.tag, t.digest, t.checked_at FROM tags t
+       WHERE t.repository = @id AND t.tag = @tag AND t.digest IS NOT (
+         SELECT digest FROM tag_history WHERE repository = @id AND tag = @tag ORDER BY id DESC LIMIT 1
+       )`,
     ),
-    dropTag: database.prepare<[number, Tag]>('DELETE FROM tags WHERE repository = ? AND tag = ?'),
+    noteDrop: database.prepare<[number, Tag, number]>(
+      'INSERT INTO tag_history (repository, tag, digest, at) VALUES (?, ?, NULL, ?)',
+    ),
+    confirm: database.prepare<{
+      readonly at: number
+      readonly id: number
+      readonly tag: Tag
+      readonly digest: Digest
+    }>(
+      `UPDATE tags SET checked_at = @at WHERE repository = @id AND tag = @tag AND digest = @digest
+       AND (checked_at < @at OR checked_at > @at + ${CLOCK_ERROR_MS})`,
+    ),
+    dropTag: database.prepare<{ readonly id: number; readonly tag: Tag }>(
+      `DELETE FROM tags WHERE repository = @id AND tag = @tag
+       AND NOT EXISTS (SELECT 1 FROM holds WHERE repository = @id AND tag = @tag)
+       AND NOT EXISTS (SELECT 1 FROM pins p WHERE p.repository = @id AND p.digest = tags.digest)`,
+    ),
+    hasTag: database.prepare<{ readonly id: number; readonly tag: Tag }, 1>(
+      'SELECT 1 FROM tags WHERE repository = @id AND tag = @tag',
+    ),
+  }
+}
+
+/** Manifests and what they name. */
+function manifestStatements(database: Database) {
+  return {
     manifest: database.prepare<
       [number, Digest],
       { readonly media_type: string; readonly size: number }
@@ -118,26 +164,35 @@ function blobStatements(database: Database) {
          (SELECT size FROM blobs WHERE digest = @digest AND dead = 0) AS stored_size,
          (SELECT size FROM children WHERE repository = @id AND digest = @digest LIMIT 1) AS stated_size`,
     ),
-    putBlob: database.prepare<[Digest, number, number]>(
-      `INSERT INTO blobs (digest, size, used_at) VALUES (?, ?, ?)
-       ON CONFLICT DO UPDATE SET size = excluded.size, used_at = excluded.used_at, dead = 0`,
+    putBlob: database.prepare<{
+      readonly digest: Digest
+      readonly size: number
+      readonly at: number
+    }>(
+      `INSERT INTO blobs (digest, size, used_at, ranked_at) VALUES (@digest, @size, @at, @at)
+       ON CONFLICT DO UPDATE SET size = @size, used_at = @at, ranked_at = max(ranked_at, @at), dead = 0,
+         durability = 0, adopted_at = NULL`,
+    ),
+    adoptBlob: database.prepare<{
+      readonly digest: Digest
+      readonly size: number
+      readonly at: number
+    }>(
+      `INSERT INTO blobs (digest, size, used_at, ranked_at, adopted_at)
+       VALUES (@digest, @size, @at, @at, @at) ON CONFLICT DO NOTHING`,
+    ),
+    claimBlob: database.prepare<[Digest]>(
+      'UPDATE blobs SET adopted_at = NULL WHERE digest = ? AND adopted_at IS NOT NULL',
+    ),
+    changes: database.prepare<[], { readonly changes: number }>(
+      'SELECT total_changes() AS changes',
     ),
     size: database.prepare<[Digest], { readonly size: number }>(
       'SELECT size FROM blobs WHERE digest = ?',
     ),
-    touch: database.prepare<[number, Digest, number]>(
-      'UPDATE blobs SET used_at = ? WHERE digest = ? AND used_at < ?',
-    ),
-    leastUsed: database.prepare<[number], { readonly digest: Digest; readonly size: number }>(
-      'SELECT digest, size FROM blobs WHERE dead = 0 ORDER BY used_at LIMIT ?',
-    ),
-    entomb: database.prepare<[Digest]>('UPDATE blobs SET dead = 1 WHERE digest = ?'),
-    forget: database.prepare<[Digest]>('DELETE FROM blobs WHERE digest = ?'),
-    tombstones: database.prepare<[], { readonly digest: Digest }>(
-      'SELECT digest FROM blobs WHERE dead = 1',
-    ),
-    totals: database.prepare<[], { readonly bytes: number; readonly blobs: number }>(
-      'SELECT coalesce(sum(size), 0) AS bytes, count(*) AS blobs FROM blobs',
+    touch: database.prepare<{ readonly digest: Digest; readonly at: number }>(
+      `UPDATE blobs SET used_at = @at, ranked_at = max(ranked_at, @at)
+       WHERE digest = @digest AND used_at < @at`,
     ),
   }
 }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, statfsSync, statSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Database from 'better-sqlite3'
 import { StartError } from '../core/start-error.ts'
@@ -9,6 +9,15 @@ import { FORMAT, layoutOf } from './layout.ts'
 /** Floor for the WAL-reset corruption bug of 3.7.0 to 3.51.2. */
 const SQLITE_FLOOR = [3, 51, 3] as const
 
+/** What statfs(2) calls them. SQLite's log needs memory that processes share, which these do not have. */
+const NETWORK_FILE_SYSTEMS: ReadonlyMap<number, string> = new Map([
+  [0x6969, 'NFS'],
+  [0x517b, 'SMB'],
+  [0xff534d42, 'CIFS'],
+  [0xfe534d42, 'SMB2'],
+  [0x5346414f, 'AFS'],
+])
+
 export interface DataDirectory {
   readonly layout: Layout
   release(): void
@@ -18,13 +27,17 @@ export interface DataDirectory {
  * Makes the directory ours: creates it, checks its format, and locks it until `release` or the end of
  * the process, however that comes. Throws StartError.
  */
-export function openDataDirectory(root: string): DataDirectory {
+export function openDataDirectory(
+  root: string,
+  fileSystemOf: (path: string) => number = (path) => statfsSync(path).type,
+): DataDirectory {
   const layout = layoutOf(root)
   try {
     makeDirectory(root)
   } catch (cause) {
     throw unusable(root, cause)
   }
+  refuseNetwork(root, fileSystemOf)
   const lock = takeLock(layout)
   try {
     checkFormat(layout)
@@ -33,6 +46,15 @@ export function openDataDirectory(root: string): DataDirectory {
     lock.close()
     throw reason
   }
+}
+
+function refuseNetwork(root: string, fileSystemOf: (path: string) => number): void {
+  const kind = NETWORK_FILE_SYSTEMS.get(fileSystemOf(root))
+  if (kind === undefined) return
+  throw new StartError(
+    `the data directory ${root} is on a network file system (${kind}), where a catalog gets damaged: ` +
+      'put it on a local disk (storage.dir)',
+  )
 }
 
 /** With its parents. Not by `recursive`, which goes on forever where the system refuses with ENOENT (/proc). */

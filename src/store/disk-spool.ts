@@ -1,41 +1,25 @@
 import type { Hash } from 'node:crypto'
 import { createHash } from 'node:crypto'
 import type { OpenBlob, Spool, VerifiedFile } from '../core/ports.ts'
-import { DigestMismatch, NoSpace, WITHHELD_BYTES } from '../core/ports.ts'
+import { DigestMismatch, NotKept, WITHHELD_BYTES } from '../core/ports.ts'
 import type { Digest } from '../oci/digest.ts'
 import { digestAlgorithm, digestHex } from '../oci/digest.ts'
-import type { BufferPool } from './buffer-pool.ts'
-import type { File, Fs } from './fs.ts'
 import { isDiskRefusal, isErrno } from './fs.ts'
-import { pumpFile } from './pump.ts'
+import { openLeftSpool } from './left-spool.ts'
+import type { TapeOptions } from './spool-tape.ts'
+import { SpoolTape } from './spool-tape.ts'
+import { untilAborted } from './until-aborted.ts'
+import { DiskVerifiedFile } from './verified-file.ts'
 
 /** Bytes that may wait for the disk before the download is slowed down. */
 const MAX_PENDING = 1024 * 1024
 
-export interface SpoolOptions {
+export interface SpoolOptions extends TapeOptions {
   readonly digest: Digest
   /** Bytes; `undefined` if upstream did not say. */
   readonly size: number | undefined
-  readonly path: string
-  readonly fs: Fs
-  readonly pool: BufferPool
   /** Called once, when the path belongs to nobody any more: after a discard. Adoption moves it away. */
-  readonly onUnlinked: () => void
-}
-
-/** What `finish` proves. The path is for the store that made the spool. */
-export class DiskVerifiedFile {
-  readonly digest: Digest
-  readonly size: number
-  readonly path: string
-  /** Set by the store once it has moved the file to its place. */
-  isAdopted = false
-
-  constructor(digest: Digest, size: number, path: string) {
-    this.digest = digest
-    this.size = size
-    this.path = path
-  }
+  readonly onReleased: () => Promise<void>
 }
 
 type State =
@@ -50,33 +34,43 @@ type State =
  */
 export class DiskSpool implements Spool {
   readonly #options: SpoolOptions
-  readonly #file: File
+  readonly #tape: SpoolTape
   readonly #hash: Hash
   #state: State = { kind: 'growing' }
   #pending: Uint8Array[] = []
   #pendingBytes = 0
-  /** Bytes taken from upstream, and bytes that are in the file. */
-  #received = 0
-  #written = 0
+  /** Bytes taken from upstream. */
+  #received: number
   #flushing: Promise<void> | undefined
   #wake = Promise.withResolvers<void>()
   /** The download itself counts as one user of the descriptor. */
   #users = 1
   #hasEnded = false
+  #isKept = false
   #verified: DiskVerifiedFile | undefined
 
-  private constructor(options: SpoolOptions, file: File) {
+  /** What is on the tape already is in the hash. */
+  private constructor(options: SpoolOptions, hash: Hash, tape: SpoolTape) {
     this.#options = options
-    this.#file = file
-    this.#hash = createHash(digestAlgorithm(options.digest))
+    this.#hash = hash
+    this.#tape = tape
+    this.#received = tape.length
+    tape.onGrown = () => this.#notify()
   }
 
   static async open(options: SpoolOptions): Promise<DiskSpool> {
-    try {
-      return new DiskSpool(options, await options.fs.open(options.path, 'w+', 0o600))
-    } catch (cause) {
-      throw asNoSpace(cause)
-    }
+    return new DiskSpool(options, newHash(options), await SpoolTape.create(options))
+  }
+
+  /** Goes on with what an earlier download left at the path. */
+  static async resume(options: SpoolOptions): Promise<DiskSpool | undefined> {
+    const hash = newHash(options)
+    const left = await openLeftSpool(options, hash)
+    return left && new DiskSpool(options, hash, new SpoolTape(options, left.file, left.length))
+  }
+
+  get length(): number {
+    return this.#received
   }
 
   async write(chunk: Uint8Array): Promise<void> {
@@ -104,6 +98,10 @@ export class DiskSpool implements Spool {
       throw new DigestMismatch(`upstream sent ${this.#received} bytes that are not ${digest}`)
     }
     this.#end({ kind: 'verified' })
+    if (!this.#tape.isInFile) {
+      const what = `the ${this.#received} bytes of ${digest}`
+      throw new NotKept(`there was no room to keep ${what}`, 'full')
+    }
     // The one place where a VerifiedFile is made, and the reason that it can be trusted.
     this.#verified = new DiskVerifiedFile(digest, this.#received, path)
     return this.#verified as unknown as VerifiedFile
@@ -112,6 +110,7 @@ export class DiskSpool implements Spool {
   async discard(reason: unknown): Promise<void> {
     // Where adopting failed after all was verified, those who follow may read on.
     if (this.#state.kind === 'growing') this.#state = { kind: 'failed', reason }
+    this.#tape.stop(reason)
     await this.#flushing
     try {
       await this.#unlink()
@@ -120,29 +119,40 @@ export class DiskSpool implements Spool {
     }
   }
 
+  keep(reason: unknown): Promise<void> {
+    this.#isKept = true
+    return this.discard(reason)
+  }
+
   open(): OpenBlob | undefined {
-    if (this.#users === 0) return undefined
+    if (this.#users === 0 || this.isPast) return undefined
     this.#users += 1
-    let isOpen = true
-    const { size, pool } = this.#options
-    const source = {
-      file: this.#file,
-      readableTo: (position: number, signal: AbortSignal) => this.#readableTo(position, signal),
-    }
+    const seat = this.#tape.enter()
+    const readableTo = (position: number, signal: AbortSignal) => this.#readableTo(position, signal)
     return {
-      size,
-      pump: (range, write, signal) => pumpFile(source, range, write, pool, signal),
+      size: this.#options.size,
+      pump: (range, write, signal) => this.#tape.pump(seat, range, write, readableTo, signal),
       close: async () => {
-        if (!isOpen) return
-        isOpen = false
-        await this.#leave()
+        if (this.#tape.leave(seat)) await this.#leave()
       },
     }
   }
 
+  get isUnkept(): boolean {
+    return !this.#tape.isInFile
+  }
+
+  get isPast(): boolean {
+    return this.#tape.isPast
+  }
+
+  get followers(): number | undefined {
+    return this.#tape.readers
+  }
+
   async #readableTo(position: number, signal: AbortSignal): Promise<number> {
     for (;;) {
-      if (this.#state.kind === 'verified') return this.#written
+      if (this.#state.kind === 'verified') return this.#tape.length
       const visible = this.#visible()
       if (visible > position) return visible
       if (this.#state.kind === 'failed') throw this.#state.reason
@@ -153,8 +163,8 @@ export class DiskSpool implements Spool {
   /** A wrong body ends short for everyone: its last bytes are withheld until the digest is known. */
   #visible(): number {
     const { size } = this.#options
-    const last = size === undefined ? this.#written : size
-    return Math.max(0, Math.min(this.#written, last - WITHHELD_BYTES))
+    const last = size === undefined ? this.#tape.length : size
+    return Math.max(0, Math.min(this.#tape.length, last - WITHHELD_BYTES))
   }
 
   async #flush(): Promise<void> {
@@ -163,24 +173,13 @@ export class DiskSpool implements Spool {
         const chunks = this.#pending
         this.#pending = []
         this.#pendingBytes = 0
-        await this.#writeAll(chunks)
-        this.#notify()
+        await this.#tape.put(chunks)
       }
-    } catch (cause) {
-      const reason = asNoSpace(cause)
+    } catch (reason) {
       if (this.#state.kind === 'growing') this.#state = { kind: 'failed', reason }
       this.#notify()
     } finally {
       this.#flushing = undefined
-    }
-  }
-
-  async #writeAll(chunks: readonly Uint8Array[]): Promise<void> {
-    let rest = chunks
-    while (rest.length > 0) {
-      const { bytesWritten } = await this.#file.writev(rest, this.#written)
-      this.#written += bytesWritten
-      rest = skipBytes(rest, bytesWritten)
     }
   }
 
@@ -200,49 +199,27 @@ export class DiskSpool implements Spool {
 
   async #leave(): Promise<void> {
     this.#users -= 1
-    if (this.#users === 0) await this.#file.close()
+    if (this.#users > 0) return
+    try {
+      await this.#tape.close()
+    } catch {
+      // The descriptor is gone even so, and what was written is judged by its digest.
+    }
   }
 
   async #unlink(): Promise<void> {
     // After adoption the path is free for another spool, and no longer ours to remove.
     if (this.#verified?.isAdopted === true) return
     try {
-      await this.#options.fs.unlink(this.#options.path)
+      if (!this.#isKept) await this.#options.fs.unlink(this.#options.path)
     } catch (cause) {
-      if (!isErrno(cause, 'ENOENT')) throw cause
+      // On a disk that refuses, the file stays until a later download of the blob writes over it.
+      if (!isErrno(cause, 'ENOENT') && !isDiskRefusal(cause)) throw cause
     }
-    this.#options.onUnlinked()
+    await this.#options.onReleased()
   }
 }
 
-/** What is left of the chunks after a write that may have taken only a part. */
-function skipBytes(chunks: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
-  let skip = bytes
-  const rest: Uint8Array[] = []
-  for (const chunk of chunks) {
-    if (skip >= chunk.length) skip -= chunk.length
-    else {
-      rest.push(chunk.subarray(skip))
-      skip = 0
-    }
-  }
-  return rest
-}
-
-function asNoSpace(cause: unknown): unknown {
-  if (!isDiskRefusal(cause)) return cause
-  const said = cause instanceof Error ? cause.message : String(cause)
-  return new NoSpace(`the disk takes no more bytes: ${said}`, { cause })
-}
-
-async function untilAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted()
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const abort = () => reject(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
+function newHash({ digest }: SpoolOptions): Hash {
+  return createHash(digestAlgorithm(digest))
 }

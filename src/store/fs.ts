@@ -1,5 +1,7 @@
 import type { Stats } from 'node:fs'
 import { chmod, mkdir, open, readdir, rename, rm, stat, statfs, unlink } from 'node:fs/promises'
+import { NoSpace } from '../core/ports.ts'
+import type { Space } from '../core/room.ts'
 
 /** An open file, as far as the store uses one. */
 export interface File {
@@ -11,12 +13,15 @@ export interface File {
   ): Promise<{ bytesRead: number }>
   writev(buffers: readonly Uint8Array[], position: number): Promise<{ bytesWritten: number }>
   stat(): Promise<Stats>
+  truncate(length: number): Promise<void>
+  /** Waits until the bytes, and what it takes to find them, are on the disk itself. */
+  datasync(): Promise<void>
   close(): Promise<void>
 }
 
 /** Every file operation of the store, so that tests can make the Nth call of any of them fail. */
 export interface Fs {
-  open(path: string, flags: 'r' | 'w+', mode?: number): Promise<File>
+  open(path: string, flags: 'r' | 'r+' | 'w+', mode?: number): Promise<File>
   rename(from: string, to: string): Promise<void>
   unlink(path: string): Promise<void>
   chmod(path: string, mode: number): Promise<void>
@@ -27,8 +32,8 @@ export interface Fs {
   /** Names; nothing if there is no such directory. */
   list(path: string): Promise<readonly string[]>
   stat(path: string): Promise<Stats>
-  /** Bytes of the volume that holds `path`. */
-  space(path: string): Promise<{ readonly total: number; readonly free: number }>
+  /** Of the volume that holds `path`. */
+  space(path: string): Promise<Space>
 }
 
 export const nodeFs: Fs = {
@@ -50,8 +55,10 @@ export const nodeFs: Fs = {
   },
   stat,
   async space(path) {
-    const { bsize, blocks, bavail } = await statfs(path)
-    return { total: bsize * blocks, free: bsize * bavail }
+    const { bsize, blocks, bavail, files, ffree } = await statfs(path)
+    const bytes = { total: bsize * blocks, free: bsize * bavail }
+    // Some file systems make inodes as they are needed, and say 0.
+    return files === 0 ? bytes : { ...bytes, inodes: { total: files, free: ffree } }
   },
 }
 
@@ -61,5 +68,31 @@ export function isErrno(reason: unknown, ...codes: readonly string[]): boolean {
 
 /** No room, or a disk that takes no writes: what a download cannot be kept for, and could do without. */
 export function isDiskRefusal(reason: unknown): boolean {
-  return isErrno(reason, 'ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EMFILE', 'ENFILE', 'EACCES', 'EPERM')
+  return refusalOf(reason) !== undefined
+}
+
+/** Runs it; a refusal of the disk is thrown as NoSpace. */
+export function refusing<T>(write: () => T): T {
+  try {
+    return write()
+  } catch (cause) {
+    throw asNoSpace(cause)
+  }
+}
+
+/** A refusal of the disk as core knows it; every other failure as it is. */
+export function asNoSpace(cause: unknown): unknown {
+  const kind = refusalOf(cause)
+  if (kind === undefined) return cause
+  const said = cause instanceof Error ? cause.message : String(cause)
+  return new NoSpace(`the disk takes no more bytes: ${said}`, kind, { cause })
+}
+
+function refusalOf(reason: unknown): 'full' | 'broken' | undefined {
+  if (isErrno(reason, 'ENOSPC', 'EDQUOT', 'SQLITE_FULL')) return 'full'
+  if (isErrno(reason, 'EIO', 'EROFS', 'EMFILE', 'ENFILE', 'EACCES', 'EPERM')) return 'broken'
+  // SQLite tells more exactly which of its calls failed: SQLITE_IOERR_WRITE, SQLITE_READONLY_DBMOVED.
+  const code = reason instanceof Error && 'code' in reason ? String(reason.code) : ''
+  if (/^SQLITE_(IOERR|READONLY|CANTOPEN)/.test(code)) return 'broken'
+  return undefined
 }

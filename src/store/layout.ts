@@ -11,7 +11,9 @@ import type { UpstreamName } from '../oci/reference.ts'
  *   format                              the number of this layout
  *   lock.db                             held with BEGIN EXCLUSIVE by the one running process
  *   catalog.db                          names, links and sizes (sqlite-catalog.ts draws the tables)
+ *   catalog.backup                      the same some minutes ago, for when that is damaged
  *   blobs/sha256/ab/<hex>               content by digest, read-only; ab = the first two of <hex>
+ *   quarantine/sha256:<hex>             damaged blobs that `verify` found; `gc` removes them
  *   spool/<upstream>/sha256:<hex>       downloads under way; never served as stored blobs
  * ```
  *
@@ -23,8 +25,10 @@ export interface Layout {
   readonly format: string
   readonly lock: string
   readonly catalog: string
+  readonly backup: string
   readonly blobs: string
   readonly spool: string
+  readonly quarantine: string
 }
 
 /** Raised when a newer program could not be read by an older one, or the other way round. */
@@ -36,8 +40,10 @@ export function layoutOf(root: string): Layout {
     format: join(root, 'format'),
     lock: join(root, 'lock.db'),
     catalog: join(root, 'catalog.db'),
+    backup: join(root, 'catalog.backup'),
     blobs: join(root, 'blobs'),
     spool: join(root, 'spool'),
+    quarantine: join(root, 'quarantine'),
   }
 }
 

@@ -1,3 +1,5 @@
+import { DamagedBlob } from '../core/ports.ts'
+import type { Ring, Seat } from '../core/ring.ts'
 import type { ByteRange } from '../oci/byte-range.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import type { File } from './fs.ts'
@@ -12,7 +14,7 @@ export interface PumpSource {
   readableTo(position: number, signal: AbortSignal): number | Promise<number>
 }
 
-type Write = (chunk: Uint8Array) => Promise<void>
+export type Write = (chunk: Uint8Array) => Promise<void>
 
 /**
  * Sends a range with positional reads into two reused buffers: while one is being written to the client,
@@ -36,7 +38,9 @@ export async function pumpFile(
       if (limit <= position) break
       const length = Math.min(buffer.length, limit - position)
       const { bytesRead } = await source.file.read(buffer, 0, length, position)
-      if (bytesRead === 0) throw new Error(`the file ends at byte ${position} instead of ${limit}`)
+      if (bytesRead === 0) {
+        throw new DamagedBlob(`the file ends at byte ${position} instead of ${limit}`)
+      }
       // At most one write is under way, so the other buffer is free by now.
       await written
       written = write(buffer.subarray(0, bytesRead))
@@ -51,4 +55,34 @@ export async function pumpFile(
     await written.catch(() => {})
     pool.give(pair)
   }
+}
+
+/** The end of a download that is in memory only. */
+export interface RingSource {
+  readonly ring: Ring
+  readonly seat: Seat
+  /** As that of a file. */
+  readonly readableTo: PumpSource['readableTo']
+}
+
+/** Sends what lies in the ring of the range, which its reader's seat keeps there until it is written. */
+export async function pumpRing(
+  { ring, seat, readableTo }: RingSource,
+  range: ByteRange,
+  write: Write,
+  signal: AbortSignal,
+): Promise<void> {
+  let position = Math.max(range.start, ring.origin)
+  while (position < range.end) {
+    signal.throwIfAborted()
+    seat.position = position
+    ring.move()
+    const limit = Math.min(await readableTo(position, signal), range.end)
+    if (limit <= position) return
+    const bytes = ring.at(position, seat).subarray(0, limit - position)
+    await write(bytes)
+    position += bytes.length
+  }
+  seat.position = position
+  ring.move()
 }

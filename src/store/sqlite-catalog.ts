@@ -1,6 +1,6 @@
 import Database from 'better-sqlite3'
-import { LRUCache } from 'lru-cache'
 import type { ReferrerList } from '../core/lists.ts'
+import type { Inventory } from '../core/maintenance/inventory.ts'
 import type { Catalog, Holding, RecordedManifest, TagCheck, TagRecord } from '../core/ports.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -9,16 +9,20 @@ import type { Referrer } from '../oci/referrers.ts'
 import { configure, migrate } from './catalog-schema.ts'
 import type { Statements } from './catalog-statements.ts'
 import { prepareStatements } from './catalog-statements.ts'
+import { DurabilityMarks } from './durability-marks.ts'
+import { evictionOrder } from './eviction-order.ts'
+import { refusing } from './fs.ts'
 import { ReferrerLists } from './referrer-lists.ts'
+import { RepositoryIds } from './repository-ids.ts'
+import { SqliteInventory } from './sqlite-inventory.ts'
 
 /** Last-used times are written this often: one transaction for many requests. */
 const TOUCH_EVERY_MS = 5_000
-/** Rows read at a time while evicting, so that nothing holds a cursor open across deletions. */
-const EVICTION_PAGE = 64
-const REPOSITORIES_REMEMBERED = 10_000
 /** More than anyone attaches; with the limit on annotations, a bound on what an answer holds. */
 const MAX_HELD_REFERRERS = 256
 const MAX_TOUCHED = 100_000
+/** Pages of 4 KiB at a time: some milliseconds. */
+const BACKUP_PAGES = 1_000
 
 /**
  * The catalog in one SQLite file, used by one process. Its methods are asynchronous for the sake of
@@ -28,16 +32,21 @@ export class SqliteCatalog implements Catalog {
   readonly #database: Database.Database
   readonly #sql: Statements
   readonly #referrerLists: ReferrerLists
-  readonly #repositories = new LRUCache<string, number>({ max: REPOSITORIES_REMEMBERED })
+  readonly durability: DurabilityMarks
+  readonly #repositories: RepositoryIds
   readonly #touched = new Map<Digest, number>()
   readonly #timer: NodeJS.Timeout
   #bytes: number
   #blobs: number
+  /** Rows changed by writing last-used times. */
+  #touches = 0
 
   private constructor(database: Database.Database) {
     this.#database = database
     this.#sql = prepareStatements(database)
+    this.#repositories = new RepositoryIds(database, this.#sql)
     this.#referrerLists = new ReferrerLists(database)
+    this.durability = new DurabilityMarks(database)
     const { bytes, blobs } = this.#sql.totals.get() ?? { bytes: 0, blobs: 0 }
     this.#bytes = bytes
     this.#blobs = blobs
@@ -58,11 +67,12 @@ export class SqliteCatalog implements Catalog {
   }
 
   async resolve(repository: Repository, tag: Tag): Promise<TagRecord | undefined> {
-    const id = this.#find(repository)
+    const id = this.#repositories.find(repository)
     const row = id === undefined ? undefined : this.#sql.resolve.get(id, tag)
     if (row === undefined) return undefined
     const { digest, media_type: mediaType, size, checked_at: checkedAt } = row
-    return { tag, manifest: { digest, mediaType, size }, checkedAt }
+    const manifest = { digest, mediaType, size }
+    return { tag, manifest, checkedAt, ...(row.is_held === 1 && { isHeld: true }) }
   }
 
   async record(
@@ -71,37 +81,41 @@ export class SqliteCatalog implements Catalog {
     children: readonly Descriptor[],
     tag?: TagCheck,
   ): Promise<void> {
-    const { putManifest, putReferrer, putChild, putTag } = this.#sql
+    const { putManifest, putReferrer, putChild, putTag, noteTag } = this.#sql
     const { subject, artifactType = null, annotations } = manifest
-    this.#database.transaction(() => {
-      const id = this.#idOf(repository)
+    this.#write(() => {
+      const id = this.#repositories.idOf(repository)
       putManifest.run(id, manifest.digest, manifest.mediaType, manifest.size)
       if (subject !== undefined) {
         const text = annotations === undefined ? null : JSON.stringify(annotations)
         putReferrer.run(id, subject, manifest.digest, artifactType, text)
       }
       for (const child of children) putChild.run(id, child.digest, manifest.digest, child.size)
-      if (tag !== undefined) putTag.run(id, tag.tag, manifest.digest, tag.checkedAt)
-    })()
+      if (tag === undefined) return
+      putTag.run(id, tag.tag, manifest.digest, tag.checkedAt)
+      noteTag.run({ id, tag: tag.tag })
+    })
   }
 
   async confirm(repository: Repository, check: TagCheck, digest: Digest): Promise<void> {
-    this.#sql.confirm.run(
-      check.checkedAt,
-      this.#idOf(repository),
-      check.tag,
-      digest,
-      check.checkedAt,
-    )
+    this.#write(() => {
+      const id = this.#repositories.idOf(repository)
+      this.#sql.confirm.run({ at: check.checkedAt, id, tag: check.tag, digest })
+    })
   }
 
-  async dropTag(repository: Repository, tag: Tag): Promise<void> {
-    const id = this.#find(repository)
-    if (id !== undefined) this.#sql.dropTag.run(id, tag)
+  async dropTag(repository: Repository, tag: Tag, at: number): Promise<boolean> {
+    const id = this.#repositories.find(repository)
+    if (id === undefined) return true
+    const { dropTag, noteDrop, hasTag } = this.#sql
+    this.#write(() => {
+      if (dropTag.run({ id, tag }).changes > 0) noteDrop.run(id, tag, at)
+    })
+    return hasTag.get({ id, tag }) === undefined
   }
 
   async manifest(repository: Repository, digest: Digest): Promise<Descriptor | undefined> {
-    const id = this.#find(repository)
+    const id = this.#repositories.find(repository)
     const row = id === undefined ? undefined : this.#sql.manifest.get(id, digest)
     return row && { digest, mediaType: row.media_type, size: row.size }
   }
@@ -109,21 +123,32 @@ export class SqliteCatalog implements Catalog {
   async landed(repository: Repository, digest: Digest, size: number, at: number): Promise<void> {
     const { size: storedSize, putBlob, putLink } = this.#sql
     const earlier = storedSize.get(digest)
-    this.#database.transaction(() => {
-      putBlob.run(digest, size, at)
-      putLink.run(digest, this.#idOf(repository), 1)
-    })()
+    this.#write(() => {
+      putBlob.run({ digest, size, at })
+      putLink.run(digest, this.#repositories.idOf(repository), 1)
+    })
+    this.durability.landed(digest)
     this.#bytes += size - (earlier?.size ?? 0)
     this.#blobs += earlier === undefined ? 1 : 0
   }
 
+  /** Bytes that were found in the store, and are right: they belong to nobody until upstream proves it. */
+  async adopt(digest: Digest, size: number, at: number): Promise<void> {
+    if (this.#sql.adoptBlob.run({ digest, size, at }).changes === 0) return
+    this.#bytes += size
+    this.#blobs += 1
+  }
+
   async link(repository: Repository, digest: Digest): Promise<void> {
-    this.#sql.putLink.run(digest, this.#idOf(repository), 0)
+    this.#write(() => {
+      this.#sql.putLink.run(digest, this.#repositories.idOf(repository), 0)
+      this.#sql.claimBlob.run(digest)
+    })
   }
 
   async holding(repository: Repository, digest: Digest): Promise<Holding> {
     // No repository has the number 0: then only the stored size can be found.
-    const id = this.#find(repository) ?? 0
+    const id = this.#repositories.find(repository) ?? 0
     const row = this.#sql.holding.get({ id, digest, upstream: repository.upstream })
     const isNamedHere = typeof row?.stated_size === 'number' && row.came_from_upstream === 1
     const standing = row?.is_linked === 1 ? 'proved' : isNamedHere ? 'named' : undefined
@@ -138,26 +163,35 @@ export class SqliteCatalog implements Catalog {
     this.#touched.set(digest, at)
   }
 
-  async *evictionOrder(): AsyncIterable<{ readonly digest: Digest; readonly size: number }> {
+  evictionOrder(): AsyncIterable<{ readonly digest: Digest; readonly size: number }> {
     this.#flushTouches()
-    for (;;) {
-      // Whoever evicts drops each row before asking for the next, so the first page is always new.
-      const page = this.#sql.leastUsed.all(EVICTION_PAGE)
-      if (page.length === 0) return
-      yield* page
-      const [first] = page
-      if (first !== undefined && this.#sql.size.get(first.digest) !== undefined) return
-    }
+    return evictionOrder(this.#database, this.#sql)
   }
 
-  async entomb(digest: Digest): Promise<void> {
-    this.#sql.entomb.run(digest)
+  async entomb(digest: Digest, unless?: 'pinned' | 'named'): Promise<boolean> {
+    const { entomb, entombUnlessPinned, entombUnlessNamed } = this.#sql
+    if (unless === undefined) {
+      refusing(() => entomb.run({ digest }))
+      return true
+    }
+    const guarded = unless === 'pinned' ? entombUnlessPinned : entombUnlessNamed
+    return refusing(() => guarded.run({ digest })).changes > 0
+  }
+
+  async revive(digest: Digest): Promise<void> {
+    refusing(() => this.#sql.revive.run(digest))
   }
 
   async forget(digest: Digest): Promise<void> {
     const row = this.#sql.size.get(digest)
     if (row === undefined) return
-    this.#sql.forget.run(digest)
+    const { forget, forgetChildren, forgetReferrer, forgetManifest } = this.#sql
+    this.#write(() => {
+      for (const statement of [forgetChildren, forgetReferrer, forgetManifest]) {
+        statement.run({ digest })
+      }
+      forget.run(digest)
+    })
     this.#bytes -= row.size
     this.#blobs -= 1
     this.#touched.delete(digest)
@@ -172,7 +206,7 @@ export class SqliteCatalog implements Catalog {
   }
 
   async heldReferrers(repository: Repository, subject: Digest): Promise<readonly Referrer[]> {
-    const id = this.#find(repository)
+    const id = this.#repositories.find(repository)
     if (id === undefined) return []
     return this.#sql.heldReferrers.all(id, subject, MAX_HELD_REFERRERS).map((row) => ({
       digest: row.digest,
@@ -194,7 +228,7 @@ export class SqliteCatalog implements Catalog {
     subject: Digest,
     list: ReferrerList,
   ): Promise<void> {
-    this.#referrerLists.put(repository, subject, list)
+    refusing(() => this.#referrerLists.put(repository, subject, list))
   }
 
   async hasListFromApi(repository: Repository): Promise<boolean> {
@@ -203,6 +237,21 @@ export class SqliteCatalog implements Catalog {
 
   async repositories(after: string, limit: number): Promise<readonly Repository[]> {
     return this.#sql.repositories.all(after, limit)
+  }
+
+  /** The same rows, for maintenance. `onTag` is told of each tag that it changes. */
+  inventory(onTag: (repository: Repository, tag: Tag) => void): Inventory {
+    return new SqliteInventory(this.#database, onTag)
+  }
+
+  /** Rows changed since it was opened, last-used times aside: losing those is harmless. */
+  changes(): number {
+    return (this.#sql.changes.get()?.changes ?? 0) - this.#touches
+  }
+
+  /** A copy of the whole at one moment, made in pieces between which requests are answered. */
+  async copyTo(path: string): Promise<void> {
+    await this.#database.backup(path, { progress: () => BACKUP_PAGES })
   }
 
   async close(): Promise<void> {
@@ -216,7 +265,9 @@ export class SqliteCatalog implements Catalog {
     if (this.#touched.size === 0) return
     try {
       this.#database.transaction(() => {
-        for (const [digest, at] of this.#touched) this.#sql.touch.run(at, digest, at)
+        for (const [digest, at] of this.#touched) {
+          this.#touches += this.#sql.touch.run({ digest, at }).changes
+        }
       })()
       this.#touched.clear()
     } catch {
@@ -226,24 +277,8 @@ export class SqliteCatalog implements Catalog {
     }
   }
 
-  /** Asking never adds a repository: names that do not exist cost clients nothing to invent. */
-  #find({ upstream, name }: Repository): number | undefined {
-    const key = `${upstream}/${name}`
-    const known = this.#repositories.get(key)
-    if (known !== undefined) return known
-    const id = this.#sql.repository.get(upstream, name)?.id
-    if (id !== undefined) this.#repositories.set(key, id)
-    return id
-  }
-
-  #idOf(repository: Repository): number {
-    const found = this.#find(repository)
-    if (found !== undefined) return found
-    const { upstream, name } = repository
-    this.#sql.putRepository.run(upstream, name)
-    const id = this.#find(repository)
-    if (id === undefined)
-      throw new Error(`the catalog did not take the repository ${upstream}/${name}`)
-    return id
+  /** One transaction, all of it or nothing. Throws NoSpace where the disk refuses. */
+  #write(change: () => void): void {
+    refusing(this.#database.transaction(change))
   }
 }

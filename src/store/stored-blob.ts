@@ -1,7 +1,9 @@
 import type { OpenBlob } from '../core/ports.ts'
+import { DamagedBlob } from '../core/ports.ts'
 import type { ByteRange } from '../oci/byte-range.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import type { File } from './fs.ts'
+import { isErrno } from './fs.ts'
 import { pumpFile } from './pump.ts'
 
 /** A blob on disk, held open: evicting it meanwhile only takes its name away. */
@@ -16,14 +18,19 @@ export class StoredBlob implements OpenBlob {
     this.#pool = pool
   }
 
-  pump(
+  async pump(
     range: ByteRange,
     write: (chunk: Uint8Array) => Promise<void>,
     signal: AbortSignal,
   ): Promise<void> {
     const source = { file: this.#file, readableTo: () => this.size }
     const end = Math.min(range.end, this.size)
-    return pumpFile(source, { start: range.start, end }, write, this.#pool, signal)
+    try {
+      await pumpFile(source, { start: range.start, end }, write, this.#pool, signal)
+    } catch (cause) {
+      if (!isErrno(cause, 'EIO')) throw cause
+      throw new DamagedBlob('the disk cannot read the file', { cause })
+    }
   }
 
   close(): Promise<void> {

@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { StartError } from '../../src/core/start-error.ts'
@@ -45,5 +45,15 @@ describe('openDataDirectory', () => {
     expect(() => openDataDirectory('/proc/nothing/here')).toThrow(/cannot use the data directory/)
     await mkdir(join(dir.path, 'lock/lock.db'), { recursive: true })
     expect(() => openDataDirectory(join(dir.path, 'lock'))).toThrow(/cannot use the data directory/)
+  })
+
+  it('is refused on a network file system, before anything is written', async () => {
+    await using dir = await makeTempDir()
+    const nfs = () => 0x6969
+    expect(() => openDataDirectory(dir.path, nfs)).toThrow(
+      /is on a network file system \(NFS\), .*: put it on a local disk \(storage\.dir\)/,
+    )
+    expect(await readdir(dir.path)).toEqual([])
+    openDataDirectory(dir.path, () => 0xef53).release()
   })
 })

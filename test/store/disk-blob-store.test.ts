@@ -41,15 +41,61 @@ describe('DiskBlobStore', () => {
     expect((await nodeFs.stat(path)).mode & 0o777).toBe(0o440)
   })
 
-  it('removes at its start what downloads left behind', async () => {
+  it('leaves a spool that can be written to where it is killed while adopting', async () => {
+    await using dir = await makeTempDir()
+    const modes: number[] = []
+    const fs: Fs = {
+      ...nodeFs,
+      async rename(from) {
+        modes.push((await nodeFs.stat(from)).mode & 0o777)
+        throw new Error('killed')
+      },
+    }
+    await expect(land(await DiskBlobStore.open(dir.path, fs))).rejects.toThrow('killed')
+    expect(modes.map((mode) => mode & 0o200)).toEqual([0o200])
+  })
+
+  it('keeps a blob whose file it cannot make read-only', async () => {
+    await using dir = await makeTempDir()
+    const fs: Fs = {
+      ...nodeFs,
+      chmod: async () => {
+        throw Object.assign(new Error('EPERM: refused by the test'), { code: 'EPERM' })
+      },
+    }
+    const store = await DiskBlobStore.open(dir.path, fs)
+    await land(store)
+    expect(await store.stat(digest)).toEqual({ size: bytes.length })
+    expect(await filesBelow(join(dir.path, 'spool'))).toEqual([])
+  })
+
+  it('keeps at its start what downloads left behind', async () => {
     await using dir = await makeTempDir()
     const before = await DiskBlobStore.open(dir.path)
     const spool = await before.createSpool(UPSTREAM, digest, bytes.length)
     await spool.write(bytes)
-    expect(await filesBelow(join(dir.path, 'spool'))).toHaveLength(1)
+    await spool.keep(new Error('stopping'))
     await DiskBlobStore.open(dir.path)
+    expect(await filesBelow(join(dir.path, 'spool'))).toEqual([digest])
+  })
+
+  it('resumes no spool that is in use, and none that is as long as the blob', async () => {
+    await using dir = await makeTempDir()
+    const long = seededBytes('long', 2_000_000)
+    const name = digestOf(long)
+    const store = await DiskBlobStore.open(dir.path)
+    const spool = await store.createSpool(UPSTREAM, name, long.length)
+    await spool.write(long.subarray(0, 1_500_000))
+    expect(await store.resumeSpool(UPSTREAM, name, long.length)).toBeUndefined()
+    await spool.keep(new Error('stopping'))
+    expect(await store.resumeSpool(UPSTREAM, name, 1_400_000)).toBeUndefined()
+    const resumed = await store.resumeSpool(UPSTREAM, name, long.length)
+    expect(resumed?.length).toBe(1_499_999)
+    await resumed?.write(long.subarray(1_499_999))
+    const file = await resumed?.finish()
+    if (file !== undefined) await store.adopt(file)
+    expect(await store.stat(name)).toEqual({ size: long.length })
     expect(await filesBelow(join(dir.path, 'spool'))).toEqual([])
-    await spool.discard(new Error('end of test'))
   })
 
   it.each(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EMFILE'])(
@@ -109,6 +155,8 @@ function withWritev(
         read: (...args) => file.read(...args),
         writev: (...args) => write((...inner) => file.writev(...inner), ...args),
         stat: () => file.stat(),
+        truncate: (length) => file.truncate(length),
+        datasync: () => file.datasync(),
         close: () => file.close(),
       }
     },

@@ -41,7 +41,7 @@ describe('SqliteCatalog', () => {
     newer.pragma('user_version = 99')
     newer.close()
     await expect(SqliteCatalog.open(path)).rejects.toThrow(
-      /has version 99, this program reads 2: use the version/,
+      /has version 99, this program reads \d: use the version/,
     )
   })
 
@@ -70,6 +70,8 @@ describe('SqliteCatalog', () => {
     expect(await catalog.holding(app, digest)).toMatchObject({ standing: 'proved', storedSize: 10 })
     expect(await catalog.repositories('', 10)).toEqual([app])
     expect(await catalog.referrerList(app, digest)).toEqual(list)
+    const history = await catalog.inventory(() => {}).history(app)
+    expect(history).toEqual([{ tag: 'latest', digest, at: 1000 }])
     await catalog.close()
   })
 

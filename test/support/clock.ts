@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Clock } from '../../src/core/ports.ts'
 
 interface Sleeper {
-  readonly wakesAt: number
+  wakesAt: number
   readonly wake: () => void
 }
 
@@ -29,6 +29,12 @@ export class ManualClock implements Clock {
       this.#sleepers.add(sleeper)
       signal?.addEventListener('abort', sleeper.wake)
     })
+  }
+
+  /** Somebody sets the time, ahead or back. Timers do not notice. */
+  jump(ms: number): void {
+    this.#now += ms
+    for (const sleeper of this.#sleepers) sleeper.wakesAt += ms
   }
 
   /** How many sleep now: what a test waits for before it advances, and that nothing is left. */

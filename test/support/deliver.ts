@@ -41,8 +41,8 @@ class Delivery {
   readonly end = (): void => this.#gone.abort()
 
   async run(answer: Answer, action: FaultAction): Promise<void> {
-    const socket = this.#response.socket
-    if (socket === null) return
+    const socket = await this.#socket()
+    if (socket === undefined) return
     if (action.delay !== undefined) await this.#pause(action.delay)
     if (action.until !== undefined) await this.#wait(action.until)
     if (action.stall === true) await this.#forever()
@@ -60,6 +60,15 @@ class Delivery {
       if (action.rawBefore !== undefined) socket.write(action.rawBefore)
       await this.#answer(answer, action, socket)
     }
+  }
+
+  /** The connection, once the answer before it on the same one has ended; `undefined` if that never comes. */
+  async #socket(): Promise<Socket | undefined> {
+    const response = this.#response
+    if (response.socket === null) {
+      await this.#wait(new Promise((resolve) => response.once('socket', resolve)))
+    }
+    return response.socket ?? undefined
   }
 
   async #answer(answer: Answer, action: FaultAction, socket: Socket): Promise<void> {

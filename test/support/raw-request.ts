@@ -109,6 +109,11 @@ export class RawExchange {
     return this.#finish(head, chunked.body, chunked.isWhole)
   }
 
+  /** More bytes on the same connection, as they are. */
+  say(bytes: string | Uint8Array): void {
+    if (this.#socket.writable) this.#socket.write(bytes)
+  }
+
   /** Closes with FIN, or with RST. Harmless when closed. */
   leave(how: 'fin' | 'reset' = 'fin'): void {
     if (how === 'reset') this.#socket.resetAndDestroy()

@@ -3,10 +3,13 @@ import { join } from 'node:path'
 import { expect } from 'vitest'
 import type { TagPolicy } from '../../src/core/freshness.ts'
 import type { Log } from '../../src/core/log.ts'
+import { Maintenance } from '../../src/core/maintenance/maintenance.ts'
+import { RequestCounts } from '../../src/core/maintenance/request-counts.ts'
 import { Mirror } from '../../src/core/mirror.ts'
 import { openAccess } from '../../src/core/open-access.ts'
-import type { AccessPolicy, BlobStore, Catalog, Clock } from '../../src/core/ports.ts'
-import type { QuotaLimits } from '../../src/core/quota.ts'
+import type { AccessPolicy } from '../../src/core/access-policy.ts'
+import type { BlobStore, Catalog, Clock } from '../../src/core/ports.ts'
+import type { QuotaLimits } from '../../src/core/room.ts'
 import { systemClock } from '../../src/core/system-clock.ts'
 import type { UpstreamEntry } from '../../src/core/upstream-entry.ts'
 import { compileAddressBook } from '../../src/http/address-book.ts'
@@ -14,20 +17,26 @@ import type { RequestRecord } from '../../src/http/exchange.ts'
 import { createFront } from '../../src/http/front.ts'
 import type { HttpServer } from '../../src/http/server.ts'
 import { listen } from '../../src/http/server.ts'
+import { logUpstream } from '../../src/observe/log-upstream.ts'
 import type { UpstreamName } from '../../src/oci/reference.ts'
 import { CachedCatalog } from '../../src/store/cached-catalog.ts'
+import { openCatalog } from '../../src/store/catalog-recovery.ts'
 import { DiskBlobStore } from '../../src/store/disk-blob-store.ts'
 import type { Fs } from '../../src/store/fs.ts'
 import { nodeFs } from '../../src/store/fs.ts'
-import { SqliteCatalog } from '../../src/store/sqlite-catalog.ts'
-import type { RegistryOptions } from '../../src/upstream/options.ts'
+import { layoutOf } from '../../src/store/layout.ts'
+import type { Upkeep } from '../../src/store/upkeep.ts'
+import { openUpkeep } from '../../src/store/upkeep.ts'
+import type { RegistryOptions, UpstreamDeps } from '../../src/upstream/options.ts'
 import { openUpstream } from '../../src/upstream/registry-upstream.ts'
 import type { FakeRegistry } from './fake-registry.ts'
 import type { TempDir } from './temp-dir.ts'
 import { makeTempDir } from './temp-dir.ts'
 
-interface TestUpstream extends Partial<Omit<RegistryOptions, 'name' | 'endpoints'>> {
+interface TestUpstream extends Partial<Omit<RegistryOptions, 'name'>> {
   readonly registry: FakeRegistry
+  /** Its clock is the real one unless given: backoffs and open circuits take their time. */
+  readonly deps?: Partial<UpstreamDeps>
   readonly tags?: Partial<TagPolicy>
   readonly aliases?: readonly string[]
   readonly hosts?: readonly string[]
@@ -41,6 +50,8 @@ export interface TestMirrorOptions {
   readonly limits?: QuotaLimits
   readonly access?: AccessPolicy
   readonly fs?: Fs
+  /** Which boot of the machine this is. Another one than before: it went down meanwhile. */
+  readonly boot?: string
   readonly basePath?: string
   readonly names?: readonly string[]
   /** Default false. */
@@ -73,6 +84,9 @@ export class TestMirror {
   readonly mirror: Mirror
   readonly store: BlobStore
   readonly catalog: Catalog
+  readonly maintenance: Maintenance
+  /** Not started: a test that wants its chores runs them. */
+  readonly upkeep: Upkeep
   readonly dir: string
   readonly records: RequestRecord[] = []
   readonly logs: LogLine[]
@@ -85,7 +99,15 @@ export class TestMirror {
   private constructor(
     parts: Pick<
       TestMirror,
-      'mirror' | 'store' | 'catalog' | 'dir' | 'records' | 'logs' | 'openFiles'
+      | 'mirror'
+      | 'store'
+      | 'catalog'
+      | 'maintenance'
+      | 'upkeep'
+      | 'dir'
+      | 'records'
+      | 'logs'
+      | 'openFiles'
     >,
     server: HttpServer,
     registries: readonly FakeRegistry[],
@@ -94,6 +116,8 @@ export class TestMirror {
     this.mirror = parts.mirror
     this.store = parts.store
     this.catalog = parts.catalog
+    this.maintenance = parts.maintenance
+    this.upkeep = parts.upkeep
     this.dir = parts.dir
     this.records = parts.records
     this.logs = parts.logs
@@ -105,29 +129,55 @@ export class TestMirror {
 
   static async start(options: TestMirrorOptions, dir?: TempDir): Promise<TestMirror> {
     const { path, remove } = dir ?? (await makeTempDir())
-    const sqlite = await SqliteCatalog.open(join(path, 'catalog.db'))
+    const logs: LogLine[] = []
+    const log = recordingLog(logs)
+    const clock = options.clock ?? systemClock
+    const layout = layoutOf(path)
+    const { catalog: sqlite } = await openCatalog({ layout, clock, log })
     const catalog = new CachedCatalog(sqlite)
     const files = countFiles(options.fs ?? nodeFs)
     const store = await DiskBlobStore.open(path, files.fs)
-    const upstreams = openUpstreams(options)
-    const logs: LogLine[] = []
+    const upstreams = openUpstreams(options, log)
     const mirror = new Mirror({
       upstreams,
       store,
       catalog,
       access: options.access ?? openAccess,
       limits: options.limits ?? { maxSize: undefined, minFree: { bytes: 0 } },
-      clock: options.clock ?? systemClock,
-      log: recordingLog(logs),
+      clock,
+      log,
     })
     await mirror.recover()
+    const { control } = mirror
+    const boot = options.boot ?? 'this boot'
+    const kept = { layout, store, catalog: sqlite, boot, control, clock, log }
+    const upkeep = openUpkeep({ ...kept, fs: files.fs })
+    const counts = new RequestCounts(upstreams.keys(), clock.now())
+    const maintenance = new Maintenance({
+      store,
+      catalog,
+      inventory: sqlite.inventory((repository, tag) => catalog.forgetTag(repository, tag)),
+      control: mirror.control,
+      naming: bookOf(options),
+      durability: {
+        sync: (digest) => upkeep.sync.sync(digest),
+        backup: () => upkeep.backup.run(),
+      },
+      upstreams,
+      limits: options.limits ?? { maxSize: undefined, minFree: { bytes: 0 } },
+      counts,
+      clock,
+    })
     const records: RequestRecord[] = []
     const front = createFront({
       mirror,
       book: bookOf(options),
       catalog: options.catalog ?? false,
       unready: async () => undefined,
-      onRequest: (record) => records.push(record),
+      onRequest: (record) => {
+        records.push(record)
+        counts.add(record)
+      },
     })
     const server = await listen({ host: '127.0.0.1', port: 0 }, front)
     const close = async () => {
@@ -139,7 +189,17 @@ export class TestMirror {
     }
     const registries = Object.values(options.upstreams).map(({ registry }) => registry)
     return new TestMirror(
-      { mirror, store, catalog, dir: path, records, logs, openFiles: files.open },
+      {
+        mirror,
+        store,
+        catalog,
+        maintenance,
+        upkeep,
+        dir: path,
+        records,
+        logs,
+        openFiles: files.open,
+      },
       server,
       registries,
       close,
@@ -190,10 +250,10 @@ export class TestMirror {
   }
 }
 
-function openUpstreams(options: TestMirrorOptions): Map<UpstreamName, UpstreamEntry> {
+function openUpstreams(options: TestMirrorOptions, log: Log): Map<UpstreamName, UpstreamEntry> {
   const entries = new Map<UpstreamName, UpstreamEntry>()
   for (const [text, upstream] of Object.entries(options.upstreams)) {
-    const { registry, tags, aliases: _, hosts: __, ...settings } = upstream
+    const { registry, deps, tags, aliases: _, hosts: __, ...settings } = upstream
     const name = text as UpstreamName
     const client = openUpstream(
       {
@@ -203,9 +263,10 @@ function openUpstreams(options: TestMirrorOptions): Map<UpstreamName, UpstreamEn
         tokenRealms: [],
         redirectHosts: registry.hosts(),
         connections: 32,
+        rateLimit: { reserve: 10 },
         ...settings,
       },
-      { clock: systemClock },
+      { clock: systemClock, onEvent: (event) => logUpstream(log, event), ...deps },
     )
     entries.set(name, {
       client,
@@ -250,9 +311,15 @@ function countFiles(fs: Fs): { readonly fs: Fs; readonly open: () => number } {
         read: (...args) => file.read(...args),
         writev: (...args) => file.writev(...args),
         stat: () => file.stat(),
+        truncate: (length) => file.truncate(length),
+        datasync: () => file.datasync(),
         async close() {
-          await file.close()
-          count -= 1
+          try {
+            await file.close()
+          } finally {
+            // Linux gives the descriptor back even where close() reports an error.
+            count -= 1
+          }
         },
       }
     },
