@@ -30,6 +30,12 @@ export default defineConfig({
     catalog: false,
   },
 
+  admin: {
+    // The admin API, for `oci-mirror ls`, `gc` and so on, with /metrics and /healthz; `false` for none. It
+    // asks for no password: keep it on loopback. OCI_MIRROR_ADMIN_LISTEN overrides this.
+    listen: '127.0.0.1:5001',
+  },
+
   storage: {
     // Relative to the working directory. OCI_MIRROR_DATA and --data override this.
     dir: './data',
@@ -92,6 +98,10 @@ export default defineConfig({
 
       // How many requests it may get at the same time. Others wait their turn.
       connections: 32,
+
+      // Docker Hub counts pulls. When fewer than this are left, tags that are here are served unchecked,
+      // so that the rest is for what is not here yet. 0 for never.
+      rateLimit: { reserve: 10 },
 
       // For a registry of your own:
       // ca: './corp-ca.pem', // certificates to trust besides the system's; relative to this file

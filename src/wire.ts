@@ -1,24 +1,35 @@
-import type { Config, UpstreamConfig } from './config/config.ts'
-import { compileImmutableTags } from './config/immutable-tags.ts'
+import { existsSync } from 'node:fs'
+import { hostname } from 'node:os'
+import type { Config } from './config/config.ts'
+import { Maintenance } from './core/maintenance/maintenance.ts'
+import { RequestCounts } from './core/maintenance/request-counts.ts'
 import { Mirror } from './core/mirror.ts'
 import { openAccess } from './core/open-access.ts'
+import { packageVersion } from './core/package-version.ts'
 import type { BlobStore } from './core/ports.ts'
+import { StartError } from './core/start-error.ts'
 import { systemClock } from './core/system-clock.ts'
-import type { UpstreamEntry } from './core/upstream-entry.ts'
+import type { AddressBook } from './http/address-book.ts'
 import { compileAddressBook } from './http/address-book.ts'
+import { createAdmin } from './http/admin.ts'
 import { createFront } from './http/front.ts'
 import type { HttpServer } from './http/server.ts'
-import { listen } from './http/server.ts'
-import type { Logger } from './observe/logger.ts'
+import { ADMIN_LIMITS, listen } from './http/server.ts'
+import type { Logger, LoggerOptions } from './observe/logger.ts'
 import { createLogger } from './observe/logger.ts'
+import type { Metrics } from './observe/metrics.ts'
+import { createMetrics } from './observe/metrics.ts'
 import { logRequest } from './observe/request-log.ts'
-import type { UpstreamName } from './oci/reference.ts'
+import type { Digest } from './oci/digest.ts'
+import { readBootId } from './store/boot-id.ts'
 import { CachedCatalog } from './store/cached-catalog.ts'
+import { openCatalog } from './store/catalog-recovery.ts'
 import { openDataDirectory } from './store/data-directory.ts'
+import { layoutOf } from './store/layout.ts'
 import { DiskBlobStore } from './store/disk-blob-store.ts'
-import { SqliteCatalog } from './store/sqlite-catalog.ts'
-import type { RegistryOptions } from './upstream/options.ts'
-import { openUpstream } from './upstream/registry-upstream.ts'
+import type { Upkeep } from './store/upkeep.ts'
+import { openUpkeep } from './store/upkeep.ts'
+import { openUpstreams } from './wire-upstreams.ts'
 
 /** Answers under way get this long when the mirror stops; Kubernetes kills after 30 s. */
 const DRAIN_MS = 25_000
@@ -26,9 +37,17 @@ const DRAIN_MS = 25_000
 export interface RunningMirror {
   /** Where it listens: `http://127.0.0.1:5000`, with the base path. */
   readonly url: string
+  /** Of the admin listener, if there is one. */
+  readonly adminUrl: string | undefined
   readonly logger: Logger
   /** Stops accepting, lets answers under way finish (at most 25 s), and closes everything in order. */
   drain(): Promise<void>
+}
+
+/** Maintenance of a data directory that no running mirror has. */
+export interface OpenMaintenance {
+  readonly maintenance: Maintenance
+  close(): Promise<void>
 }
 
 /** Everything that has to be undone, in the reverse order of its making. */
@@ -41,27 +60,66 @@ type Undo = () => void | Promise<void>
 export async function startMirror(config: Config): Promise<RunningMirror> {
   const undo: Undo[] = []
   try {
-    return await build(config, undo)
+    return await serve(await build(config, createLogger(config.log), undo), undo)
   } catch (reason) {
     await unwind(undo)
     throw reason
   }
 }
 
-async function build(config: Config, undo: Undo[]): Promise<RunningMirror> {
-  const logger = createLogger(config.log)
+/** The same without its listeners, for one command. Throws StartError, also where there is nothing yet. */
+export async function openMaintenance(config: Config): Promise<OpenMaintenance> {
+  const { dir } = config.storage
+  if (!existsSync(layoutOf(dir).format)) {
+    const hint = 'start the mirror once, or name its configuration (-c) or directory (storage.dir)'
+    throw new StartError(`there is no data directory of oci-mirror at ${dir}: ${hint}`)
+  }
+  const undo: Undo[] = []
+  try {
+    // The command's own words go to standard output; only what went wrong is worth a line besides them.
+    const log = { level: 'error', format: 'pretty' } as const
+    const core = await build(config, createLogger({ ...log, ...standardError() }), undo)
+    return { maintenance: core.maintain(undefined), close: () => unwind(undo) }
+  } catch (reason) {
+    await unwind(undo)
+    throw reason
+  }
+}
+
+function standardError(): Pick<LoggerOptions, 'destination' | 'isTerminal'> {
+  return { destination: process.stderr, isTerminal: process.stderr.isTTY }
+}
+
+/** Everything but what listens. */
+interface Core {
+  readonly config: Config
+  readonly logger: Logger
+  readonly metrics: Metrics
+  readonly book: AddressBook
+  readonly store: BlobStore
+  readonly mirror: Mirror
+  readonly upkeep: Upkeep
+  maintain(counts: RequestCounts | undefined): Maintenance
+}
+
+async function build(config: Config, logger: Logger, undo: Undo[]): Promise<Core> {
   const directory = openDataDirectory(config.storage.dir)
   const { layout } = directory
   undo.push(() => directory.release())
-  const sqlite = await SqliteCatalog.open(layout.catalog)
+  const { catalog: sqlite } = await openCatalog({ layout, clock: systemClock, log: logger })
   undo.push(() => sqlite.close())
   const catalog = new CachedCatalog(sqlite)
   const store = await DiskBlobStore.open(layout.root)
-  const upstreams = openUpstreams(config, logger)
+  const { maxSize, minFree } = config.storage
+  const metrics = createMetrics({
+    version: packageVersion(),
+    upstreams: [...config.upstreams.keys()],
+    store: { totals: () => catalog.totals(), space: () => store.space(), maxSize },
+  })
+  const upstreams = openUpstreams(config, logger, metrics)
   undo.push(async () => {
     await Promise.all([...upstreams.values()].map(({ client }) => client.close()))
   })
-  const { maxSize, minFree } = config.storage
   const limits = { maxSize, minFree }
   const mirror = new Mirror({
     upstreams,
@@ -71,38 +129,73 @@ async function build(config: Config, undo: Undo[]): Promise<RunningMirror> {
     limits,
     clock: systemClock,
     log: logger,
+    events: metrics.events,
   })
+  metrics.watchDisk(() => mirror.disk)
   await mirror.recover()
+  const upkeep = openUpkeep({
+    layout,
+    store,
+    catalog: sqlite,
+    boot: readBootId(),
+    control: mirror.control,
+    clock: systemClock,
+    log: logger,
+  })
+  undo.push(() => upkeep.stop())
   undo.push(() => mirror.abort(new Error('the mirror is stopping')))
-  return serve(config, mirror, store, logger, undo)
+  const book = bookOf(config)
+  const inventory = sqlite.inventory((repository, tag) => catalog.forgetTag(repository, tag))
+  const { control } = mirror
+  const durability = {
+    sync: (digest: Digest) => upkeep.sync.sync(digest),
+    backup: () => upkeep.backup.run(),
+  }
+  const parts = { store, catalog, inventory, control, naming: book, durability, upstreams, limits }
+  const maintain = (counts: RequestCounts | undefined) =>
+    new Maintenance({ ...parts, counts, clock: systemClock })
+  return { config, logger, metrics, book, store, mirror, upkeep, maintain }
 }
 
-async function serve(
-  config: Config,
-  mirror: Mirror,
-  store: BlobStore,
-  logger: Logger,
-  undo: Undo[],
-): Promise<RunningMirror> {
-  let isDraining = false
-  const { listen: address, publicUrl, names, basePath, catalog } = config.server
-  const book = compileAddressBook({
-    upstreams: config.upstreams.values(),
-    defaultUpstream: config.defaultUpstream,
+function bookOf({ server, upstreams, defaultUpstream }: Config): AddressBook {
+  const { names, publicUrl, basePath } = server
+  return compileAddressBook({
+    upstreams: upstreams.values(),
+    defaultUpstream,
     names,
     publicUrl,
     basePath,
   })
+}
+
+async function serve(core: Core, undo: Undo[]): Promise<RunningMirror> {
+  const { config, mirror, book, store, logger, metrics } = core
+  let isDraining = false
+  const { listen: address, basePath, catalog } = config.server
+  const counts = new RequestCounts(config.upstreams.keys(), systemClock.now())
+  const admin = await listenAdmin(core, core.maintain(counts))
   const front = createFront({
     mirror,
     book,
     catalog,
     unready: () => (isDraining ? Promise.resolve('stopping') : findFault(store)),
-    onRequest: (record) => logRequest(logger, record),
+    onArrival: () => metrics.requests.arrived(),
+    onRequest: (record) => {
+      metrics.requests.answered(record)
+      counts.add(record)
+      logRequest(logger, record)
+    },
   })
-  const server = await listen(address, front)
+  // A verification may take hours, and goes on where it stopped.
+  undo.push(() => admin?.drain(0))
+  const server = await listen(address, front, {
+    onRefused: (connections) =>
+      logger.warn({ connections }, 'refused connections beyond the limit'),
+  })
+  core.upkeep.start()
   return {
     url: urlOf(server, basePath),
+    adminUrl: admin && urlOf(admin, ''),
     logger,
     async drain() {
       isDraining = true
@@ -112,32 +205,30 @@ async function serve(
   }
 }
 
-function openUpstreams(config: Config, logger: Logger): ReadonlyMap<UpstreamName, UpstreamEntry> {
-  const entries = new Map<UpstreamName, UpstreamEntry>()
-  for (const upstream of config.upstreams.values()) {
-    entries.set(upstream.name, openEntry(upstream, config.staleIfError, logger))
-  }
-  return entries
-}
-
-function openEntry(upstream: UpstreamConfig, staleIfError: number, logger: Logger): UpstreamEntry {
-  const { credentials, tags } = upstream
-  const client = openUpstream(registryOptions(upstream), {
-    clock: systemClock,
-    onRequest: (event) => logger.debug(event, 'asked upstream'),
+/** The second listener, if there is to be one. */
+async function listenAdmin(
+  { config, logger, metrics }: Core,
+  maintenance: Maintenance,
+): Promise<HttpServer | undefined> {
+  const { listen: address } = config.admin
+  if (address === undefined) return undefined
+  const { names, publicUrl } = config.server
+  const known = [address.host, hostname(), publicUrl?.hostname ?? '', ...names]
+  const listener = createAdmin({
+    maintenance,
+    metrics: () => metrics.render(),
+    data: config.storage.dir,
+    names: new Set(known.map((name) => name.replace(/:\d+$/, '').toLowerCase())),
+    log: logger,
   })
-  const isImmutable = compileImmutableTags(tags.immutable)
-  return {
-    client,
-    tags: { ...tags, staleIfError, isImmutable },
-    isPublic: credentials === undefined,
+  const server = await listen({ ...address, key: 'admin.listen' }, listener, {}, ADMIN_LIMITS)
+  if (!isLoopbackHost(server.host)) {
+    logger.warn(
+      { admin: urlOf(server, '') },
+      'opened admin listener to the network, without a password',
+    )
   }
-}
-
-/** What a configured upstream is to its client, here and where one is only looked at. */
-export function registryOptions(upstream: UpstreamConfig): RegistryOptions {
-  const { credentials, ca, ...settings } = upstream
-  return { ...settings, ...(credentials && { credentials }), ...(ca !== undefined && { ca }) }
+  return server
 }
 
 /** What would keep the cache itself from working; what upstreams do is not our readiness. */
@@ -150,9 +241,22 @@ async function findFault(store: BlobStore): Promise<string | undefined> {
   }
 }
 
+/** Does every step, whatever goes wrong: the first failure is thrown at the end. */
 async function unwind(undo: Undo[]): Promise<void> {
-  for (const step of undo.toReversed()) await step()
-  undo.length = 0
+  const failures: unknown[] = []
+  for (const step of undo.splice(0).toReversed()) {
+    try {
+      await step()
+    } catch (reason) {
+      // The steps after it close what this one does not know of, and release the directory.
+      failures.push(reason)
+    }
+  }
+  if (failures.length > 0) throw failures[0]
+}
+
+function isLoopbackHost(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.')
 }
 
 function urlOf({ host, port }: HttpServer, basePath: string): string {

@@ -17,17 +17,24 @@ const ALLOWED: Readonly<
   upstream: { ours: ['oci', 'core'], libraries: ['undici', 'tldts'] },
   store: { ours: ['oci', 'core'], libraries: ['better-sqlite3', 'lru-cache'] },
   http: { ours: ['oci', 'core'], libraries: ['hono', '@hono/node-server'] },
-  observe: { ours: ['oci', 'core'], libraries: ['pino', 'pino-pretty', 'pretty-bytes'] },
+  observe: {
+    ours: ['oci', 'core'],
+    libraries: ['pino', 'pino-pretty', 'pretty-bytes', '@prometheus-io/client'],
+  },
   config: {
     ours: ['oci', 'core'],
     libraries: ['zod', 'jiti', 'yaml', 'fastest-levenshtein', 'picomatch'],
   },
   'wire.ts': {
-    ours: ['oci', 'core', 'upstream', 'store', 'http', 'observe', 'config'],
+    ours: ['oci', 'core', 'store', 'http', 'observe', 'config', 'wire-upstreams.ts'],
+    libraries: [],
+  },
+  'wire-upstreams.ts': {
+    ours: ['oci', 'core', 'upstream', 'observe', 'config'],
     libraries: [],
   },
   probe: {
-    ours: ['oci', 'core', 'upstream', 'http', 'config', 'wire.ts'],
+    ours: ['oci', 'core', 'upstream', 'http', 'config', 'wire-upstreams.ts'],
     libraries: [],
   },
   cli: {

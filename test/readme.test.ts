@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { createMetrics } from '../src/observe/metrics.ts'
 import { DESCRIPTIONS } from '../src/config/descriptions.ts'
 
 const root = new URL('../', import.meta.url)
@@ -35,6 +36,18 @@ describe('README.md', () => {
     })
     expect(stated.length).toBeGreaterThan(10)
     expect(stated.map(([key]) => [key, rows.get(key)])).toEqual(stated)
+  })
+
+  it('names no metric that the mirror does not have', async () => {
+    const store = {
+      totals: async () => ({ bytes: 0, blobs: 0 }),
+      space: async () => ({ total: 0, free: 0 }),
+      maxSize: 1,
+    }
+    const { body } = await createMetrics({ version: '0', upstreams: [], store }).render()
+    const named = new Set(readme.match(/\b(?:oci_mirror|nodejs|process)_[a-z0-9_]+[a-z0-9]/g))
+    expect(named.size).toBeGreaterThan(15)
+    expect([...named].filter((name) => !body.includes(`# TYPE ${name} `))).toEqual([])
   })
 
   it.each(['README.md', 'ARCHITECTURE.md', 'CHANGELOG.md'])('has no dead link in %s', (file) => {

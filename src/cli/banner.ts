@@ -9,6 +9,8 @@ export interface BannerFacts {
   /** Where it listens, and where clients find it. */
   readonly url: string
   readonly clientUrl: string
+  /** Absent where there is no admin listener. */
+  readonly adminUrl?: string | undefined
   readonly cwd: string
   readonly hasColor: boolean
 }
@@ -31,6 +33,7 @@ export function banner(config: Config, facts: BannerFacts): string {
     '',
     row('listens on', facts.url, 'cyan'),
     ...(facts.clientUrl === facts.url ? [] : [row('for clients', facts.clientUrl, 'cyan')]),
+    ...(facts.adminUrl === undefined ? [] : [row('admin', facts.adminUrl, 'cyan')]),
     row('data', config.storage.dir),
     row('config', source === undefined ? 'embedded defaults' : displayPath(source, facts.cwd)),
     ...wrap(listUpstreams(config)).map((text, i) => row(i === 0 ? 'upstreams' : '', text)),

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { ConfigError } from '../config/problem.ts'
+import { MaintenanceError } from '../core/maintenance/maintenance-error.ts'
 import { StartError } from '../core/start-error.ts'
 import { addClientConfig } from './client-config.ts'
 import { addConfigCheck } from './config-check.ts'
@@ -7,10 +8,19 @@ import { addConfigPrint } from './config-print.ts'
 import { addConfigSchema } from './config-schema.ts'
 import { Context } from './context.ts'
 import { addHealthcheck } from './healthcheck.ts'
-import { packageVersion } from './package-version.ts'
+import { packageVersion } from '../core/package-version.ts'
 import { addProbe } from './probe.ts'
 import { addServe } from './serve.ts'
 import type { ExitCode, Terminal } from './terminal.ts'
+import { addLs } from './ls.ts'
+import { addShow } from './show.ts'
+import { addTags } from './tags.ts'
+import { addStats } from './stats.ts'
+import { addPin, addUnpin } from './pin.ts'
+import { addHold, addRelease } from './hold.ts'
+import { addRm } from './rm.ts'
+import { addGc } from './gc.ts'
+import { addVerify } from './verify.ts'
 import { addVersion } from './version.ts'
 
 /** Runs one command line, without the program's own name, and returns how the process should end. */
@@ -47,6 +57,17 @@ function createProgram(context: Context): Command {
   addClientConfig(program, context)
   addProbe(program, context)
   addHealthcheck(program, context)
+  addLs(program, context)
+  addShow(program, context)
+  addTags(program, context)
+  addStats(program, context)
+  addPin(program, context)
+  addUnpin(program, context)
+  addHold(program, context)
+  addRelease(program, context)
+  addRm(program, context)
+  addGc(program, context)
+  addVerify(program, context)
   addVersion(program, context)
   return program
 }
@@ -58,6 +79,10 @@ function report(error: unknown, { terminal, isVerbose }: Context): ExitCode {
   if (error instanceof ConfigError) {
     terminal.stderr.write(`${error.problems.join('\n')}\n`)
     return 2
+  }
+  if (error instanceof MaintenanceError) {
+    terminal.stderr.write(`error: ${error.message}\n`)
+    return error.problem === 'invalid' || error.problem === 'ambiguous' ? 2 : 1
   }
   const message = error instanceof Error ? error.message : String(error)
   terminal.stderr.write(`error: ${message}\n`)

@@ -6,7 +6,8 @@ import type { RunningMirror } from '../wire.ts'
 import { banner } from './banner.ts'
 import { clientUrl } from './client-url.ts'
 import type { Context } from './context.ts'
-import { packageVersion } from './package-version.ts'
+import { packageVersion } from '../core/package-version.ts'
+import { endOnDefect } from './defects.ts'
 import { waitForStop } from './stop-signals.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -36,6 +37,7 @@ async function serve(config: Config, terminal: Terminal): Promise<void> {
   // Before the start: the first process of a container never gets a signal that it does not wait for.
   const stop = waitForStop(terminal.signals)
   const mirror = await startMirror(config)
+  endOnDefect(terminal.signals, mirror.logger)
   announce(config, mirror, terminal)
   const signal = await stop
   mirror.logger.info({ signal }, 'stopping: a second signal ends the process at once')
@@ -54,14 +56,22 @@ function writtenOut(logger: RunningMirror['logger']): Promise<void> {
 
 /** The banner is for people, so it goes to stderr, and nowhere if the operator wants JSON and nothing else. */
 function announce(config: Config, mirror: RunningMirror, { stderr, env, cwd }: Terminal): void {
-  const { url, logger } = mirror
+  const { url, adminUrl, logger } = mirror
   if (config.log.format !== 'json') {
     const hasColor = stderr.isTTY === true && !env['NO_COLOR']
     const version = packageVersion()
-    const facts = { version, url, clientUrl: clientUrl(config.server, url), cwd, hasColor }
+    const facts = {
+      version,
+      url,
+      clientUrl: clientUrl(config.server, url),
+      cwd,
+      hasColor,
+      adminUrl,
+    }
     stderr.write(banner(config, facts))
   }
-  logger.info({ url, data: config.storage.dir, upstreams: [...config.upstreams.keys()] }, 'started')
+  const facts = { url, admin: adminUrl ?? false, data: config.storage.dir }
+  logger.info({ ...facts, upstreams: [...config.upstreams.keys()] }, 'started')
 }
 
 function overrides({ listen, data }: Options): readonly Override[] {

@@ -5,6 +5,7 @@ export type StopSignal = 'SIGINT' | 'SIGTERM'
 /** The part of `process` that is about signals and ending. */
 export interface Signals {
   on(signal: StopSignal, listener: (signal: StopSignal) => void): unknown
+  on(event: 'uncaughtException', listener: (error: Error) => void): unknown
   exit(code: number): void
 }
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { Context } from './context.ts'
-import { packageVersion } from './package-version.ts'
+import { packageVersion } from '../core/package-version.ts'
 
 export function addVersion(program: Command, { terminal }: Context): void {
   program

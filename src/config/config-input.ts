@@ -9,6 +9,8 @@ import type { Secret } from './secret.ts'
 export interface ConfigInput {
   /** Where the mirror listens, and what it is called. */
   readonly server?: ServerInput | undefined
+  /** The second listener, for those who look after the mirror. */
+  readonly admin?: AdminInput | undefined
   /** Where content is kept, and how much of it. */
   readonly storage?: StorageInput | undefined
   /**
@@ -53,6 +55,15 @@ interface ServerInput {
    * them. Default: false.
    */
   readonly catalog?: boolean | undefined
+}
+
+interface AdminInput {
+  /**
+   * Address and port of the admin API, /metrics and /healthz; false for none. It asks for no password:
+   * keep it on loopback, or behind something that asks. OCI_MIRROR_ADMIN_LISTEN overrides it. Default:
+   * 127.0.0.1:5001.
+   */
+  readonly listen?: string | number | false | undefined
 }
 
 interface StorageInput {
@@ -108,6 +119,16 @@ interface UpstreamInput {
   readonly redirectHosts?: readonly string[] | undefined
   /** Requests to the upstream at the same time. More wait in a queue. Default: 32. */
   readonly connections?: number | undefined
+  /** What is done about an upstream that counts pulls, as Docker Hub does. */
+  readonly rateLimit?: RateLimitInput | undefined
+}
+
+interface RateLimitInput {
+  /**
+   * When fewer pulls than this are left, tags that are here are served unchecked, so that the rest is for
+   * what is not here yet. 0 for never. Default: 10.
+   */
+  readonly reserve?: number | undefined
 }
 
 interface TagsInput {

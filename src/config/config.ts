@@ -5,6 +5,7 @@ export interface Config {
   /** The file that it came from; `undefined` for the embedded defaults. */
   readonly source: string | undefined
   readonly server: ServerConfig
+  readonly admin: AdminConfig
   readonly storage: StorageConfig
   /** Where a request goes that names no upstream. */
   readonly defaultUpstream: UpstreamName | undefined
@@ -31,6 +32,11 @@ export interface ListenAddress {
   readonly host: string
   /** 0 lets the system choose. */
   readonly port: number
+}
+
+interface AdminConfig {
+  /** `undefined`: there is no admin listener. */
+  readonly listen: ListenAddress | undefined
 }
 
 interface StorageConfig {
@@ -76,6 +82,10 @@ export interface UpstreamConfig {
   readonly tokenRealms: readonly string[]
   readonly redirectHosts: readonly string[]
   readonly connections: number
+  readonly rateLimit: {
+    /** Pulls; 0 for no reserve. */
+    readonly reserve: number
+  }
   /** From the environment alone, and the same for all upstreams. */
   readonly proxies: ProxyConfig
 }

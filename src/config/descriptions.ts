@@ -21,6 +21,11 @@ export const DESCRIPTIONS: ReadonlyMap<string, string> = new Map([
     'server.catalog',
     'Answer /v2/_catalog with the repositories that are held. Whoever may pull them may then list them. Default: false.',
   ],
+  ['admin', 'The second listener, for those who look after the mirror.'],
+  [
+    'admin.listen',
+    'Address and port of the admin API, /metrics and /healthz; false for none. It asks for no password: keep it on loopback, or behind something that asks. OCI_MIRROR_ADMIN_LISTEN overrides it. Default: 127.0.0.1:5001.',
+  ],
   ['storage', 'Where content is kept, and how much of it.'],
   [
     'storage.dir',
@@ -122,6 +127,14 @@ export const DESCRIPTIONS: ReadonlyMap<string, string> = new Map([
   [
     'upstreams.*.connections',
     'Requests to the upstream at the same time. More wait in a queue. Default: 32.',
+  ],
+  [
+    'upstreams.*.rateLimit',
+    'What is done about an upstream that counts pulls, as Docker Hub does.',
+  ],
+  [
+    'upstreams.*.rateLimit.reserve',
+    'When fewer pulls than this are left, tags that are here are served unchecked, so that the rest is for what is not here yet. 0 for never. Default: 10.',
   ],
   [
     'staleIfError',

@@ -7,6 +7,7 @@ const PREFIX = 'OCI_MIRROR_'
 
 const OVERRIDES: ReadonlyMap<string, Override['path']> = new Map([
   ['OCI_MIRROR_LISTEN', ['server', 'listen']],
+  ['OCI_MIRROR_ADMIN_LISTEN', ['admin', 'listen']],
   ['OCI_MIRROR_DATA', ['storage', 'dir']],
   ['OCI_MIRROR_LOG_LEVEL', ['log', 'level']],
 ])

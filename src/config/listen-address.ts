@@ -18,6 +18,17 @@ export function readListenAddress(given: string | number): Reading<ListenAddress
   return isIPv6(address) ? read({ host: address, port }) : expected(LISTEN_FORMS)
 }
 
+export const ADMIN_LISTEN_FORMS = `${LISTEN_FORMS}, or false for none`
+
+/** The same, or `false`, as a text too because a variable holds nothing else: `undefined`. */
+export function readAdminListen(
+  given: string | number | false,
+): Reading<ListenAddress | undefined> {
+  if (given === false || given === 'false') return read(undefined)
+  const reading = readListenAddress(given)
+  return 'value' in reading ? reading : expected(ADMIN_LISTEN_FORMS)
+}
+
 export function formatListenAddress({ host, port }: ListenAddress): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }

@@ -22,6 +22,9 @@ export function printableConfig({ config, settings }: LoadedConfig): object {
   ])
   return {
     server: printableServer(config),
+    admin: {
+      listen: config.admin.listen === undefined ? false : formatListenAddress(config.admin.listen),
+    },
     storage: {
       dir: config.storage.dir,
       ...optional('maxSize', config.storage.maxSize, formatSize),
@@ -68,6 +71,7 @@ function printableUpstream(
     tokenRealms,
     redirectHosts,
     connections: upstream.connections,
+    rateLimit: { ...upstream.rateLimit },
   }
 }
 

@@ -17,7 +17,7 @@ export interface Origin {
 
 /** Makes settings that have been found faultless into what the mirror runs with. */
 export async function resolveConfig(settings: Settings, origin: Origin): Promise<Config> {
-  const { server, storage, staleIfError, log } = settings
+  const { server, admin, storage, staleIfError, log } = settings
   const upstreams = new Map<UpstreamName, UpstreamConfig>()
   for (const [name, entry] of Object.entries(settings.upstreams)) {
     const upstream = await resolveUpstream(name, entry, origin)
@@ -26,6 +26,7 @@ export async function resolveConfig(settings: Settings, origin: Origin): Promise
   return deepFreeze({
     source: origin.source,
     server: { ...server, publicUrl: server.publicUrl },
+    admin,
     storage: {
       dir: resolve(origin.cwd, storage.dir),
       maxSize: storage.maxSize,

@@ -6,10 +6,15 @@ import { readServer, SERVER_FORMS } from './docker-config.ts'
 import { DURATION_FORMS, readDuration } from './duration.ts'
 import { HOST_FORMS, readHost, readHostOrPort } from './host-name.ts'
 import { isImmutablePattern } from './immutable-tags.ts'
-import { LISTEN_FORMS, readListenAddress } from './listen-address.ts'
+import {
+  ADMIN_LISTEN_FORMS,
+  LISTEN_FORMS,
+  readAdminListen,
+  readListenAddress,
+} from './listen-address.ts'
 import { expected, read } from './reading.ts'
 import { FREE_SPACE_FORMS, readFreeSpace, readSize, SIZE_FORMS } from './size.ts'
-import { text, textOrNumber } from './text.ts'
+import { text, textOrFalse, textOrNumber } from './text.ts'
 import { readPublicUrl, readRegistryUrl } from './web-url.ts'
 
 /** What is mirrored if the file does not say; replaced as a whole if it does. */
@@ -57,6 +62,10 @@ const immutablePattern = text('a glob of tags', (given) =>
     : expected('a glob of tags such as "v*", "acme/app:release-*" or "library/**"'),
 )
 
+const reserve = z
+  .int({ error: 'expected a whole number of pulls, 0 for no reserve' })
+  .min(0, { error: 'expected a whole number of pulls, 0 for no reserve' })
+
 const connections = z
   .int({ error: 'expected a whole number from 1 to 1024' })
   .min(1, { error: 'expected a whole number from 1 to 1024' })
@@ -68,6 +77,10 @@ const server = z.strictObject({
   publicUrl: text('a URL', readPublicUrl).optional(),
   names: hosts(),
   catalog: z.boolean().default(false),
+})
+
+const admin = z.strictObject({
+  listen: textOrFalse(ADMIN_LISTEN_FORMS, readAdminListen).prefault('127.0.0.1:5001'),
 })
 
 const storage = z.strictObject({
@@ -108,6 +121,7 @@ const upstream = z.strictObject({
   tokenRealms: hosts(),
   redirectHosts: hosts(),
   connections: connections.default(32),
+  rateLimit: z.strictObject({ reserve: reserve.default(10) }).prefault({}),
 })
 
 const log = z.strictObject({
@@ -118,6 +132,7 @@ const log = z.strictObject({
 /** The schema of a configuration file: the one place where keys, defaults and grammars come together. */
 export const settingsSchema = z.strictObject({
   server: server.prefault({}),
+  admin: admin.prefault({}),
   storage: storage.prefault({}),
   defaultUpstream: z
     .union([z.string(), z.literal(false)], {

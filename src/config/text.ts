@@ -15,6 +15,16 @@ export function textOrNumber<T>(expected: string, reader: (given: string | numbe
     .transform((given, context) => finish(reader(given), context))
 }
 
+/** The same where `false` means that there is none. */
+export function textOrFalse<T>(
+  expected: string,
+  reader: (given: string | number | false) => Reading<T>,
+) {
+  return z
+    .union([z.string(), z.number(), z.literal(false)], { error: `expected ${expected}` })
+    .transform((given, context) => finish(reader(given), context))
+}
+
 function finish<T>(reading: Reading<T>, context: z.RefinementCtx): T {
   if ('value' in reading) return reading.value
   context.addIssue({ code: 'custom', message: `expected ${reading.expected}` })

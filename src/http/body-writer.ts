@@ -1,20 +1,33 @@
 import type { Exchange } from './exchange.ts'
 import { ClientLeft } from './exchange.ts'
 
-/** Milliseconds that a client may take nothing of what was written to it. */
-const NO_PROGRESS_MS = 60_000
+/** How long a client may keep one write waiting, in milliseconds. */
+export interface ClientPatience {
+  /** Taking nothing of it. */
+  readonly still: number
+  /** In all. A write is at most 256 KiB, so this asks for less than one KiB a second. */
+  readonly slow: number
+}
 
-/** Writes a body chunk by chunk, and notices clients that take nothing or are gone. */
+const PATIENCE: ClientPatience = { still: 60_000, slow: 300_000 }
+
+/** Writes a body chunk by chunk, and notices clients that take nothing, next to nothing, or are gone. */
 export class BodyWriter {
   readonly #exchange: Exchange
+  /** Of the write that is under way. */
+  readonly #slow: NodeJS.Timeout
+  #isWriting = false
   #fail: ((reason: unknown) => void) | undefined
   readonly #leave = () => this.#fail?.(this.#exchange.signal.reason)
 
-  constructor(exchange: Exchange) {
+  constructor(exchange: Exchange, patience = PATIENCE) {
     this.#exchange = exchange
     exchange.signal.addEventListener('abort', this.#leave, { once: true })
-    // Waiting for upstream is not the client's fault: the time counts while a write is under way only.
-    exchange.outgoing.setTimeout(0)
+    // The connection's own timeout knows of every byte that the other end takes. Waiting for upstream is
+    // not the client's fault: it counts while a write is under way only. One that sends us bytes to keep
+    // the connection from looking still is ended by the other timer.
+    exchange.outgoing.setTimeout(patience.still, () => this.#cutIfWriting())
+    this.#slow = setTimeout(() => this.#cutIfWriting(), patience.slow).unref()
   }
 
   /** Resolves when the chunk is with the system, and its memory may be reused. Rejects with ClientLeft. */
@@ -25,9 +38,10 @@ export class BodyWriter {
     // Node never calls back for a write to a connection that the client has half closed, nor for a
     // pipelined answer whose turn does not come: then only the signal ends the waiting.
     this.#fail = reject
-    outgoing.setTimeout(NO_PROGRESS_MS)
+    this.#isWriting = true
+    this.#slow.refresh()
     outgoing.write(chunk, (failure) => {
-      outgoing.setTimeout(0)
+      this.#isWriting = false
       // Of a connection that breaks under a write, this comes before the signal (EPIPE, ECANCELED).
       if (failure) reject(new ClientLeft())
       else resolve()
@@ -37,6 +51,11 @@ export class BodyWriter {
   }
 
   close(): void {
+    clearTimeout(this.#slow)
     this.#exchange.signal.removeEventListener('abort', this.#leave)
+  }
+
+  #cutIfWriting(): void {
+    if (this.#isWriting) this.#exchange.outgoing.destroy()
   }
 }

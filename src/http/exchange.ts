@@ -18,10 +18,13 @@ export interface RequestRecord {
   readonly subject: Subject
 }
 
+export type ContentKind = 'manifest' | 'blob' | 'tags' | 'referrers'
+
 /** What it was about, filled in as it becomes known. */
 export interface Subject {
   /** Only for what is no registry request: a fixed route, never a client's words. */
   route?: string
+  kind?: ContentKind
   upstream?: string
   repository?: string
   reference?: string

@@ -22,6 +22,8 @@ export interface FrontOptions {
   readonly catalog: boolean
   /** Why the mirror is not ready to serve, or nothing. An upstream that is down is no reason. */
   readonly unready: () => Promise<string | undefined>
+  /** Told of each request twice: when it is here, and when its answer is over. */
+  readonly onArrival?: () => void
   readonly onRequest: (record: RequestRecord) => void
 }
 
@@ -54,6 +56,7 @@ export function createFront(options: FrontOptions): RequestListener {
     hostname: 'localhost',
   })
   return (incoming, outgoing) => {
+    options.onArrival?.()
     const exchange = new Exchange(incoming, outgoing, options.onRequest)
     try {
       admitted.set(incoming, admit(exchange, options.book))

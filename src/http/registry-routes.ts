@@ -3,7 +3,7 @@ import { RegistryError } from '../oci/registry-error.ts'
 import type { Address, Named } from './address.ts'
 import { commonHeaders } from './answer-headers.ts'
 import { answerBlob, answerBlobHead } from './blob-route.ts'
-import type { Exchange } from './exchange.ts'
+import type { ContentKind, Exchange } from './exchange.ts'
 import { answerCatalog, answerReferrers, answerTags } from './list-routes.ts'
 import { answerManifest } from './manifest-route.ts'
 import { send } from './send.ts'
@@ -62,7 +62,11 @@ function unsupported(what: string): RegistryError {
   return new RegistryError('UNSUPPORTED', `this mirror ${what}`, { status: 404 })
 }
 
-function note(exchange: Exchange, { repository, route }: Named): void {
+function note(
+  exchange: Exchange,
+  { kind, repository, route }: Named & { readonly kind: ContentKind },
+): void {
+  exchange.subject.kind = kind
   exchange.subject.upstream = repository.upstream
   exchange.subject.repository = repository.name
   exchange.varies = route.varies

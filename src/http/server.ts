@@ -1,5 +1,7 @@
 import type { RequestListener, Server } from 'node:http'
 import { createServer } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { StartError } from '../core/start-error.ts'
 import { refuseTunnel, refuseUnreadable } from './unreadable-request.ts'
 
@@ -7,9 +9,43 @@ import { refuseTunnel, refuseUnreadable } from './unreadable-request.ts'
 const KEEP_ALIVE_MS = 125_000
 /** A request that names a thousand ranges is long. */
 const MAX_HEADER_BYTES = 64 * 1024
-const MAX_CONNECTIONS = 10_000
-/** A connection on which nothing moves, in either direction, for this long is dead. */
-const NO_PROGRESS_MS = 60_000
+/** Whoever refuses connections says so at once, and then not at every one of them. */
+const SAY_AGAIN_MS = 60_000
+
+/** What peers may take. Durations in milliseconds. */
+export interface ServerLimits {
+  /** More are closed as they come. */
+  readonly connections: number
+  /** From the first byte of a request's head (of a new connection, from its beginning) to the last one. */
+  readonly head: number
+  /** How often that is looked at. */
+  readonly check: number
+  /** A connection on which nothing moves, in either direction, for this long is dead; 0: none ever is. */
+  readonly progress: number
+}
+
+/** More connections than one disk can serve, and fewer than the descriptors that systems give today. */
+export const SERVER_LIMITS: ServerLimits = {
+  connections: 10_000,
+  head: 20_000,
+  check: 5_000,
+  progress: 60_000,
+}
+/** What an operator asks for may take hours before it has an answer. */
+export const ADMIN_LIMITS: ServerLimits = { ...SERVER_LIMITS, progress: 0 }
+
+export interface ServerHooks {
+  /** There are too many connections: how many have been closed since it was said last. */
+  readonly onRefused?: (connections: number) => void
+}
+
+/** Where to listen, and the key of the configuration that says so. */
+export interface ListenPlace {
+  readonly host: string
+  readonly port: number
+  /** Default `server.listen`. */
+  readonly key?: string
+}
 
 export interface HttpServer {
   readonly host: string
@@ -20,35 +56,79 @@ export interface HttpServer {
 
 /** Throws StartError when it cannot listen. */
 export async function listen(
-  address: { readonly host: string; readonly port: number },
+  address: ListenPlace,
   listener: RequestListener,
+  hooks: ServerHooks = {},
+  limits: ServerLimits = SERVER_LIMITS,
 ): Promise<HttpServer> {
   const server = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
       keepAliveTimeout: KEEP_ALIVE_MS,
+      headersTimeout: limits.head,
+      // No request has a body that anyone reads: its head is all of it.
+      requestTimeout: limits.head,
+      connectionsCheckingInterval: limits.check,
       // HTTP/1.0 may leave it out; the front refuses HTTP/1.1 without it, in the specification's form.
       requireHostHeader: false,
     },
     listener,
   )
-  server.maxConnections = MAX_CONNECTIONS
-  server.timeout = NO_PROGRESS_MS
+  server.maxConnections = limits.connections
+  server.timeout = limits.progress
   // Refusing a push needs none of its body: the client is told before it sends one.
   server.on('checkContinue', listener)
   // Any other expectation may be ignored (RFC 9110 §10.1.1).
   server.on('checkExpectation', listener)
-  server.on('clientError', refuseUnreadable)
+  const isAnswering = watchAnswers(server)
+  const silent = watchSilent(server)
+  server.on('clientError', (error, socket) => refuseUnreadable(error, socket, isAnswering(socket)))
   server.on('connect', refuseTunnel)
+  if (hooks.onRefused !== undefined) reportRefused(server, hooks.onRefused)
   await started(server, address)
   const bound = server.address()
   const port = typeof bound === 'object' && bound !== null ? bound.port : address.port
-  return { host: address.host, port, drain: (ms) => drain(server, ms) }
+  return { host: address.host, port, drain: (ms) => drain(server, silent, ms) }
+}
+
+/** Whether an answer is under way on a connection. */
+function watchAnswers(server: Server): (socket: Duplex) => boolean {
+  const answers = new WeakMap<Duplex, number>()
+  const add = (socket: Duplex, change: number) =>
+    answers.set(socket, (answers.get(socket) ?? 0) + change)
+  server.on('request', ({ socket }, outgoing) => {
+    add(socket, 1)
+    outgoing.once('close', () => add(socket, -1))
+  })
+  return (socket) => (answers.get(socket) ?? 0) > 0
+}
+
+/** Connections that have said nothing so far. */
+function watchSilent(server: Server): () => readonly Socket[] {
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  return () => [...sockets].filter(({ bytesRead }) => bytesRead === 0)
+}
+
+function reportRefused(server: Server, onRefused: (connections: number) => void): void {
+  let refused = 0
+  let saidAt = -Infinity
+  server.on('drop', () => {
+    refused += 1
+    // How long something has lasted is no question for a clock that may be set.
+    if (performance.now() - saidAt < SAY_AGAIN_MS) return
+    saidAt = performance.now()
+    onRefused(refused)
+    refused = 0
+  })
 }
 
 async function started(
   server: Server,
-  { host, port }: { readonly host: string; readonly port: number },
+  { host, port, key = 'server.listen' }: ListenPlace,
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   server.once('error', reject)
@@ -57,33 +137,39 @@ async function started(
     await promise
     server.off('error', reject)
   } catch (cause) {
-    throw new StartError(explain(cause, host, port), { cause })
+    throw new StartError(explain(cause, host, port, key), { cause })
   }
 }
 
-function explain(cause: unknown, host: string, port: number): string {
+function explain(cause: unknown, host: string, port: number, key: string): string {
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
   const where = `cannot listen on ${host}:${port}`
   switch (code) {
     case 'EADDRINUSE':
-      return `${where}: the port is in use; stop what uses it or choose another (server.listen)`
+      return `${where}: the port is in use; stop what uses it or choose another (${key})`
     case 'EACCES':
-      return `${where}: not permitted; ports below 1024 need a privilege, choose another (server.listen)`
+      return `${where}: not permitted; ports below 1024 need a privilege, choose another (${key})`
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
-      return `${where}: this machine has no such address (server.listen)`
+      return `${where}: this machine has no such address (${key})`
     default:
-      return `${where}: ${cause instanceof Error ? cause.message : String(cause)} (server.listen)`
+      return `${where}: ${cause instanceof Error ? cause.message : String(cause)} (${key})`
   }
 }
 
-/** Node closes what is idle when the server closes; what becomes idle afterwards it keeps open. */
+/**
+ * Node closes what is idle when the server closes; what becomes idle afterwards it keeps open, and it
+ * takes a new connection for one whose request is on its way.
+ */
 const SWEEP_MS = 50
 
-async function drain(server: Server, ms: number): Promise<void> {
+async function drain(server: Server, silent: () => readonly Socket[], ms: number): Promise<void> {
   const { promise: closed, resolve } = Promise.withResolvers<void>()
   server.close(() => resolve())
-  const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS)
+  const sweep = setInterval(() => {
+    server.closeIdleConnections()
+    for (const socket of silent()) socket.destroy()
+  }, SWEEP_MS)
   const cut = setTimeout(() => server.closeAllConnections(), ms)
   await closed
   clearInterval(sweep)

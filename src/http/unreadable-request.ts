@@ -14,10 +14,13 @@ const MALFORMED = [
   'the request is not HTTP/1.1 as this server reads it',
 ] as const
 
-/** Answers what cannot be read as a request in the form of the specification, and closes. */
-export function refuseUnreadable(error: Error, socket: Duplex): void {
+/**
+ * Answers what cannot be read as a request in the form of the specification, and closes. Behind a request
+ * that is being answered it only closes: the refusal would end up among the bytes of that answer.
+ */
+export function refuseUnreadable(error: Error, socket: Duplex, isAnswering: boolean): void {
   const code = 'code' in error ? String(error.code) : ''
-  if (code === 'ECONNRESET' || !socket.writable) {
+  if (code === 'ECONNRESET' || !socket.writable || isAnswering) {
     socket.destroy()
     return
   }

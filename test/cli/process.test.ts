@@ -28,7 +28,7 @@ afterEach(async () => {
 function start(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const child = spawn(process.execPath, [MAIN, ...args], {
     cwd: dir.path,
-    env: { PATH: process.env['PATH'], ...env },
+    env: { PATH: process.env['PATH'], OCI_MIRROR_ADMIN_LISTEN: '127.0.0.1:0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   children.push(child)

@@ -13,7 +13,11 @@ it('ends in good order on a signal that comes while it starts', async () => {
   signals.on('newListener', (name) => name === 'SIGTERM' && listens.resolve())
   let said = ''
   const output = { write: (text: string) => (said += text) }
-  const env = { OCI_MIRROR_LISTEN: '127.0.0.1:0', OCI_MIRROR_LOG_LEVEL: 'silent' }
+  const env = {
+    OCI_MIRROR_LISTEN: '127.0.0.1:0',
+    OCI_MIRROR_ADMIN_LISTEN: '127.0.0.1:0',
+    OCI_MIRROR_LOG_LEVEL: 'silent',
+  }
   const ended = run(['serve'], { stdout: output, stderr: output, env, cwd: dir.path, signals })
   await listens.promise
   expect(said).toBe('')

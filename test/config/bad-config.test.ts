@@ -33,7 +33,7 @@ const CASES: readonly (readonly [title: string, input: object, ...problems: stri
   [
     'an unknown key like no other',
     { metrics: 1 },
-    'metrics: unknown key (known here: server, storage, defaultUpstream, upstreams, staleIfError, log)',
+    'metrics: unknown key (known here: server, admin, storage, defaultUpstream, upstreams, staleIfError, log)',
   ],
   [
     'a key in another style',
@@ -363,6 +363,11 @@ const CASES: readonly (readonly [title: string, input: object, ...problems: stri
     'half a connection',
     upstream({ connections: 1.5 }),
     `${AT}.connections: ${CONNECTIONS}, got 1.5`,
+  ],
+  [
+    'a reserve of less than nothing',
+    upstream({ rateLimit: { reserve: -1 } }),
+    `${AT}.rateLimit.reserve: expected a whole number of pulls, 0 for no reserve, got -1`,
   ],
   [
     'a level of another logger',

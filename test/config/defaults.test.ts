@@ -24,6 +24,7 @@ const DEFAULT_UPSTREAM = {
   tokenRealms: [],
   redirectHosts: [],
   connections: 32,
+  rateLimit: { reserve: 10 },
   proxies: { http: undefined, https: undefined, bypass: [] },
 }
 
@@ -40,6 +41,7 @@ describe('the configuration without a file', () => {
         names: [],
         catalog: false,
       },
+      admin: { listen: { host: '127.0.0.1', port: 5001 } },
       storage: { dir: join(dir.path, 'data'), maxSize: undefined, minFree: { ratio: 0.1 } },
       defaultUpstream: 'docker.io',
       upstreams: expect.any(Map),

@@ -14,6 +14,17 @@ describe('the environment', () => {
     expect((await load(input, { env, flags })).config.server.listen.port).toBe(3)
   })
 
+  it('moves the admin listener, or turns it off', async () => {
+    const input = { admin: { listen: ':1' } }
+    const moved = await load(input, { env: { OCI_MIRROR_ADMIN_LISTEN: '[::1]:2' } })
+    expect(moved.config.admin.listen).toEqual({ host: '::1', port: 2 })
+    const none = await load(input, { env: { OCI_MIRROR_ADMIN_LISTEN: 'false' } })
+    expect(none.config.admin.listen).toBeUndefined()
+    expect(await problemsOf({ admin: { listen: true } })).toEqual([
+      'admin.listen: expected an address such as "127.0.0.1:5000", or ":5000" for every interface, or false for none, got true',
+    ])
+  })
+
   it('leaves the other keys of a section as they are', async () => {
     const { config } = await load(
       { server: { basePath: '/x' } },
@@ -39,7 +50,8 @@ describe('the environment', () => {
 
   it('is refused where it looks like ours and is not', async () => {
     const env = { OCI_MIRROR_LISTN: ':2', OCI_MIRROR_COLOUR: 'x', OCI_MIRRORS: 'x' }
-    const known = 'OCI_MIRROR_CONFIG, OCI_MIRROR_LISTEN, OCI_MIRROR_DATA, OCI_MIRROR_LOG_LEVEL'
+    const known =
+      'OCI_MIRROR_CONFIG, OCI_MIRROR_LISTEN, OCI_MIRROR_ADMIN_LISTEN, OCI_MIRROR_DATA, OCI_MIRROR_LOG_LEVEL'
     expect(await problemsOf({}, { env })).toEqual([
       'environment: OCI_MIRROR_LISTN: unknown variable (did you mean "OCI_MIRROR_LISTEN"?)',
       `environment: OCI_MIRROR_COLOUR: unknown variable (known: ${known})`,

@@ -7,7 +7,12 @@ import { configJsonSchema, knownKeys } from '../../src/config/json-schema.ts'
 import type { SettingsInput } from '../../src/config/settings.ts'
 
 const INPUT_FILE = join(import.meta.dirname, '../../src/config/config-input.ts')
-const SECTIONS = { server: 'ServerInput', storage: 'StorageInput', log: 'LogInput' }
+const SECTIONS = {
+  server: 'ServerInput',
+  admin: 'AdminInput',
+  storage: 'StorageInput',
+  log: 'LogInput',
+}
 const UPSTREAM = { 'upstreams.*': 'UpstreamInput', 'upstreams.*.tags': 'TagsInput' }
 
 /** The comment of every key of an interface, on one line. */

@@ -14,6 +14,7 @@ const FULL = {
     publicUrl: 'https://m.example',
     names: ['m.lan'],
   },
+  admin: { listen: false },
   storage: { dir: '/data', maxSize: '200GB', minFree: '2.5%' },
   defaultUpstream: false,
   upstreams: {

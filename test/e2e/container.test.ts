@@ -36,8 +36,9 @@ beforeAll(async () => {
     ...(await composeOptions()),
     // Where the README says that it goes.
     `--volume=${await writeConfiguration()}:/etc/oci-mirror/mirror.config.ts:ro`,
-    // The machine's network is shared: another port than usual, and loopback only.
+    // The machine's network is shared: other ports than usual, and loopback only.
     `--env=OCI_MIRROR_LISTEN=127.0.0.1:${port}`,
+    `--env=OCI_MIRROR_ADMIN_LISTEN=127.0.0.1:${await freePort()}`,
   ]
 })
 
@@ -167,6 +168,15 @@ describe('the container that docker-compose.yml describes', () => {
     const elsewhere = `--env=OCI_MIRROR_LISTEN=127.0.0.1:${await freePort()}`
     const asked = containers.podman('exec', elsewhere, 'first', 'oci-mirror', 'healthcheck')
     await expect(asked).rejects.toThrow('nothing listens there')
+  })
+
+  it('is looked after from inside, where its admin listener is', async () => {
+    const said = await containers.podman('exec', 'first', 'oci-mirror', 'stats', '-o', 'json')
+    const content = [CONTENT.manifest, CONTENT.config, ...CONTENT.layers]
+    expect(JSON.parse(said)).toMatchObject({
+      stored: { blobs: content.length, bytes: content.reduce((sum, blob) => sum + blob.size, 0) },
+      activity: { disk: { kind: 'ok' }, upstreams: [{ upstream: 'docker.io', failed: 0 }] },
+    })
   })
 
   it('ends with 0 on SIGTERM, and the next one has its data', async () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { AccessPolicy } from '../../src/core/ports.ts'
+import type { AccessPolicy } from '../../src/core/access-policy.ts'
 import { FakeRegistry } from '../support/fake-registry.ts'
 import { buildImage } from '../support/images.ts'
 import { rawRequest } from '../support/raw-request.ts'

@@ -1,9 +1,11 @@
 import type { RequestListener, ServerResponse } from 'node:http'
 import { Agent, request } from 'node:http'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { StartError } from '../../src/core/start-error.ts'
-import { listen } from '../../src/http/server.ts'
+import { ADMIN_LIMITS, listen, SERVER_LIMITS } from '../../src/http/server.ts'
 
 const ANYWHERE = { host: '127.0.0.1', port: 0 }
 
@@ -37,6 +39,16 @@ describe('the server', () => {
     agent.destroy()
   }, 5_000)
 
+  it('does not wait for connections that never asked for anything', async () => {
+    const server = await listen(ANYWHERE, () => {})
+    const silent = connect(server.port, '127.0.0.1')
+    await new Promise((resolve) => silent.once('connect', resolve))
+    await sleep(20)
+    const started = performance.now()
+    await server.drain(10_000)
+    expect(performance.now() - started).toBeLessThan(5_000)
+  })
+
   it('cuts answers that outlast the time for draining', async () => {
     const { listener, responses } = held()
     const server = await listen(ANYWHERE, listener)
@@ -67,5 +79,67 @@ describe('the server', () => {
     await expect(listen({ host: '203.0.113.7', port: 0 }, () => {})).rejects.toThrow(
       /cannot listen on 203\.0\.113\.7:0: this machine has no such address/,
     )
+  })
+
+  it('closes connections beyond its limit, says so once, and serves again when there is room', async () => {
+    const refused: number[] = []
+    const { listener, responses } = held()
+    const hooks = { onRefused: (connections: number) => refused.push(connections) }
+    const server = await listen(ANYWHERE, listener, hooks, { ...SERVER_LIMITS, connections: 2 })
+    const agent = new Agent()
+    const first = [ask(server.port, agent), ask(server.port, agent)]
+    await expect.poll(() => responses.length).toBe(2)
+    for (let n = 0; n < 3; n += 1) {
+      await expect(ask(server.port, agent)).rejects.toThrow(/ECONNRESET|socket hang up/)
+    }
+    expect(refused).toEqual([1])
+    for (const response of responses) response.end()
+    expect(await Promise.all(first)).toEqual([200, 200])
+    const later = ask(server.port, agent)
+    await expect.poll(() => responses.length).toBe(3)
+    responses[2]?.end()
+    expect(await later).toBe(200)
+    await server.drain(0)
+  })
+
+  it.each([
+    ['a head that comes byte by byte', 'GET /v2/ HTTP/1.1\r\nHost: a\r\nX: '],
+    ['no head at all', ''],
+  ])('ends a connection with %s', async (_, beginning) => {
+    const limits = { ...SERVER_LIMITS, head: 200, check: 20 }
+    const server = await listen(ANYWHERE, () => {}, {}, limits)
+    const socket = connect(server.port, '127.0.0.1')
+    socket.write(beginning)
+    const drip = setInterval(() => socket.writable && beginning !== '' && socket.write('x'), 10)
+    const started = performance.now()
+    const answer = await text(socket)
+    clearInterval(drip)
+    expect(performance.now() - started).toBeGreaterThan(150)
+    expect(answer).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\n/)
+    expect(answer).toContain('the request did not arrive in time')
+    await server.drain(0)
+  })
+
+  it('lets a connection rest between two requests for longer than a head may take', async () => {
+    const limits = { ...SERVER_LIMITS, head: 100, check: 20 }
+    const server = await listen(ANYWHERE, (_, response) => response.end('ok'), {}, limits)
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    expect(await ask(server.port, agent)).toBe(200)
+    await sleep(300)
+    expect(await ask(server.port, agent)).toBe(200)
+    agent.destroy()
+    await server.drain(0)
+  })
+
+  it('cuts an answer on which nothing moves, but none that an operator waits for', async () => {
+    const slowly: RequestListener = (_, response) => void sleep(400).then(() => response.end('ok'))
+    const clients = await listen(ANYWHERE, slowly, {}, { ...SERVER_LIMITS, progress: 100 })
+    await expect(ask(clients.port, new Agent())).rejects.toThrow('socket hang up')
+    await clients.drain(0)
+    expect(SERVER_LIMITS.progress).toBe(60_000)
+    const operators = await listen(ANYWHERE, slowly, {}, ADMIN_LIMITS)
+    expect(ADMIN_LIMITS.progress).toBe(0)
+    expect(await ask(operators.port, new Agent())).toBe(200)
+    await operators.drain(0)
   })
 })

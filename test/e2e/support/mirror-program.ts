@@ -4,11 +4,12 @@ import { answers, freePort, Program, runCommand } from './programs.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
 
-/** As in a configuration file; `server` and `storage` are filled in. */
+/** As in a configuration file; `server`, `admin` and what `storage` lacks are filled in. */
 interface MirrorConfig {
   readonly defaultUpstream?: string
   readonly upstreams: Readonly<Record<string, object>>
   readonly log?: object
+  readonly storage?: object
 }
 
 interface MirrorOptions {
@@ -28,6 +29,8 @@ export interface MirrorProgram {
   /** `127.0.0.1:PORT` */
   readonly host: string
   readonly url: string
+  /** Of the admin listener. */
+  readonly adminUrl: string
   /** Its log: one JSON object a line. */
   logs(): readonly Readonly<Record<string, unknown>>[]
   /** Runs `oci-mirror …` with the same configuration; answers what it prints. */
@@ -50,14 +53,16 @@ export async function launchMirror(options: MirrorOptions): Promise<MirrorProgra
   const { dir, dataDir = join(dir, 'data'), port = await freePort(), config } = options
   const file = join(dir, `mirror-${port}.json`)
   const host = `127.0.0.1:${port}`
+  const adminPort = await freePort()
   await writeFile(
     file,
     JSON.stringify({
       server: { listen: host },
-      // The machine's disk may be nearly full: that is another test's business.
-      storage: { dir: dataDir, minFree: '0' },
+      admin: { listen: `127.0.0.1:${adminPort}` },
       log: { level: 'info', format: 'json' },
       ...config,
+      // The machine's disk may be nearly full: that is another test's business.
+      storage: { dir: dataDir, minFree: '0', ...config.storage },
     }),
   )
   const script = await startScript()
@@ -71,6 +76,7 @@ export async function launchMirror(options: MirrorOptions): Promise<MirrorProgra
     port,
     host,
     url: `http://${host}`,
+    adminUrl: `http://127.0.0.1:${adminPort}`,
     command: (...args) =>
       runCommand(process.execPath, [...script.args, '-c', file, ...args], { cwd: ROOT, env }),
     logs: () => jsonLines(program.stdout()),

@@ -1,0 +1,23 @@
+import { Option } from 'commander'
+import type { Context } from './context.ts'
+
+export interface OutputOptions {
+  readonly output: 'text' | 'json'
+}
+
+export function outputOption(): Option {
+  return new Option('-o, --output <format>', 'text for people, or json')
+    .choices(['text', 'json'])
+    .default('text')
+}
+
+/** The report itself, or what a person is told of it. */
+export function say(
+  context: Context,
+  { output }: OutputOptions,
+  report: unknown,
+  lines: () => readonly string[],
+): void {
+  const text = output === 'json' ? JSON.stringify(report, null, 2) : lines().join('\n')
+  context.terminal.stdout.write(`${text}\n`)
+}
