@@ -1,3 +1,4 @@
+import { findFaultAside } from './catalog-fault.ts'
 import type { Fs } from './fs.ts'
 import { nodeFs } from './fs.ts'
 import type { Layout } from './layout.ts'
@@ -27,7 +28,8 @@ export class CatalogBackup {
 
   /**
    * When it resolves, everything that was in the catalog when it was called is in a backup that survives
-   * the loss of power. One at a time; nothing is done if nothing has changed.
+   * the loss of power. One at a time; nothing is done if nothing has changed. A damaged catalog takes no good
+   * backup's place: then it throws, and the next start restores that.
    */
   run(): Promise<void> {
     this.#running = this.#running.then(
@@ -41,11 +43,17 @@ export class CatalogBackup {
   async #write(): Promise<void> {
     const changes = this.#catalog.changes()
     if (changes === this.#covered) return
-    const { root, backup } = this.#layout
+    const { root, backup, catalog, suspect } = this.#layout
     const path = `${backup}.new`
     // What a run that was killed left there would be taken for the beginning of this one.
     await this.#fs.remove(path)
     await this.#catalog.copyTo(path)
+    const fault = await findFaultAside(path)
+    if (fault !== undefined) {
+      await this.#fs.rename(path, suspect)
+      const hint = 'restart the mirror, which then restores its last good backup'
+      throw new Error(`the catalog ${catalog} is damaged (${fault}): ${hint}`)
+    }
     await syncPath(this.#fs, path)
     await this.#fs.rename(path, backup)
     await syncDirectory(this.#fs, root)

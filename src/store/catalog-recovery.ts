@@ -4,12 +4,16 @@ import Database from 'better-sqlite3'
 import type { Log } from '../core/log.ts'
 import type { Clock } from '../core/ports.ts'
 import { StartError } from '../core/start-error.ts'
+import { findFault, isDamage } from './catalog-fault.ts'
 import { isErrno, nodeFs } from './fs.ts'
 import type { Layout } from './layout.ts'
 import { SqliteCatalog } from './sqlite-catalog.ts'
 import { syncDirectory, syncPath } from './sync-path.ts'
 
-/** Bytes. Checking a larger catalog page by page would keep a start waiting for more than a second. */
+/**
+ * Bytes. Checking a larger catalog page by page would keep a start waiting for more than a second: that is done
+ * with its next backup, while the mirror serves.
+ */
 const CHECKED_BYTES = 256 * 1024 * 1024
 /** What belongs to a database file, besides itself. */
 const COMPANIONS = ['-wal', '-shm', '-journal']
@@ -37,8 +41,9 @@ interface OpenedCatalog {
  */
 export async function openCatalog({ layout, clock, log }: Recovery): Promise<OpenedCatalog> {
   const path = layout.catalog
-  const fault = findFault(path)
+  const fault = judge(path, existsSync(layout.suspect))
   if (fault === undefined || (isBlank(fault) && !hasHistory(layout))) {
+    await nodeFs.remove(layout.suspect)
     return { catalog: await SqliteCatalog.open(path), isRestored: false }
   }
   const at = new Date(clock.now()).toISOString().replaceAll(':', '-')
@@ -47,6 +52,7 @@ export async function openCatalog({ layout, clock, log }: Recovery): Promise<Ope
   const fields = { catalog: path, fault, ...(aside !== undefined && { aside }) }
   if (isRestored) log.error(fields, 'found the catalog damaged and restored its backup')
   else log.error(fields, 'found the catalog damaged and began a new one: no backup could be used')
+  await nodeFs.remove(layout.suspect)
   return { catalog: await SqliteCatalog.open(path), isRestored }
 }
 
@@ -61,25 +67,27 @@ function isBlank(fault: string): boolean {
 }
 
 /** What is wrong with the file, in the past tense; `undefined`: nothing that we can find. */
-function findFault(path: string): string | undefined {
+function judge(path: string, isSuspect: boolean): string | undefined {
   const size = statSync(path, { throwIfNoEntry: false })?.size
   if (size === undefined) return GONE
   // SQLite takes an empty file for a new database.
   if (size === 0) return EMPTY
-  let database: Database.Database | undefined
   try {
-    database = new Database(path)
-    if (database.pragma('user_version', { simple: true }) === 0) return WITHOUT_TABLES
-    if (size > CHECKED_BYTES) return undefined
-    const said = String(database.pragma('quick_check(1)', { simple: true }))
-    return said === 'ok' ? undefined : said
+    if (hasNoTables(path)) return WITHOUT_TABLES
+    return size > CHECKED_BYTES && !isSuspect ? undefined : findFault(path)
   } catch (cause) {
-    if (cause instanceof Database.SqliteError && /^SQLITE_(NOTADB|CORRUPT)/.test(cause.code)) {
-      return cause.message
-    }
+    if (isDamage(cause)) return cause.message
     throw unusable(path, cause)
+  }
+}
+
+/** Opens it for writing: only so is a log that was left behind brought in. */
+function hasNoTables(path: string): boolean {
+  const database = new Database(path)
+  try {
+    return database.pragma('user_version', { simple: true }) === 0
   } finally {
-    database?.close()
+    database.close()
   }
 }
 
@@ -105,7 +113,7 @@ async function restore({ root, catalog, backup }: Layout, at: string, log: Log):
   // What an earlier start was killed over.
   for (const companion of ['', ...COMPANIONS]) await nodeFs.remove(path + companion)
   await copyFile(backup, path)
-  const fault = findFault(path)
+  const fault = judge(path, true)
   if (fault !== undefined) {
     await nodeFs.remove(path)
     const aside = setAside(backup, at)

@@ -12,6 +12,7 @@ import type { UpstreamName } from '../oci/reference.ts'
  *   lock.db                             held with BEGIN EXCLUSIVE by the one running process
  *   catalog.db                          names, links and sizes (sqlite-catalog.ts draws the tables)
  *   catalog.backup                      the same some minutes ago, for when that is damaged
+ *   catalog.suspect                     a copy that was damaged: the next start looks at all of the catalog
  *   blobs/sha256/ab/<hex>               content by digest, read-only; ab = the first two of <hex>
  *   quarantine/sha256:<hex>             damaged blobs that `verify` found; `gc` removes them
  *   spool/<upstream>/sha256:<hex>       downloads under way; never served as stored blobs
@@ -26,6 +27,7 @@ export interface Layout {
   readonly lock: string
   readonly catalog: string
   readonly backup: string
+  readonly suspect: string
   readonly blobs: string
   readonly spool: string
   readonly quarantine: string
@@ -41,6 +43,7 @@ export function layoutOf(root: string): Layout {
     lock: join(root, 'lock.db'),
     catalog: join(root, 'catalog.db'),
     backup: join(root, 'catalog.backup'),
+    suspect: join(root, 'catalog.suspect'),
     blobs: join(root, 'blobs'),
     spool: join(root, 'spool'),
     quarantine: join(root, 'quarantine'),

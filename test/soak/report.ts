@@ -39,6 +39,7 @@ export function summary(tally: Tally, facts: Facts, verdict: readonly string[]):
     `       ${(tally.bytes / MIB / 1024).toFixed(1)} GiB in all; ${tally.excused} failed during outages, as they may`,
     `disk:  at most ${(tally.peakDisk / MIB).toFixed(1)} MiB of ${(facts.quota / MIB).toFixed(1)} MiB`,
     `memory: at most ${(tally.peakMemory() / MIB).toFixed(0)} MiB; last minute / second minute: ${growth?.toFixed(2) ?? 'needs three minutes'}`,
+    ...memoryByMinute(tally),
     `errors in the log: ${countByMessage(facts.errors)}`,
     verdict.length === 0
       ? 'nothing was wrong'
@@ -52,7 +53,22 @@ function memoryGrowth(tally: Tally): number | undefined {
   const second = tally.meanMemory(MINUTE, 2 * MINUTE)
   const last = tally.meanMemory(end - MINUTE, end)
   if (end < JUDGED_FROM_SECONDS || second === undefined || last === undefined) return undefined
-  return last / second
+  return last.resident / second.resident
+}
+
+/** What grows without end shows here, and what of it. */
+function memoryByMinute(tally: Tally): readonly string[] {
+  const lines: string[] = []
+  for (let at = 0; at + MINUTE <= tally.seconds(); at += MINUTE) {
+    const mean = tally.meanMemory(at, at + MINUTE)
+    if (mean === undefined) continue
+    const [resident, heap, external] = [mean.resident, mean.heap, mean.external].map((bytes) =>
+      (bytes / MIB).toFixed(0).padStart(4),
+    )
+    const minute = String(at / MINUTE + 1).padStart(3)
+    lines.push(`  minute ${minute}: ${resident} MiB, of it ${heap} heap and ${external} buffers`)
+  }
+  return lines
 }
 
 function countByMessage(lines: Facts['errors']): string {

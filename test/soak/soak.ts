@@ -54,7 +54,7 @@ const { signal } = over
 const everything = Promise.all([
   weather.run(signal),
   rebuild(registry, stock, signal),
-  watch({ pid: mirror.program.pid, data, quota, tally }, signal),
+  watch({ pid: mirror.program.pid, adminUrl: mirror.adminUrl, data, quota, tally }, signal),
   ...Array.from({ length: clients }, () =>
     runClients({ url: mirror.url, stock, tally, weather, random }, signal),
   ),

@@ -1,6 +1,13 @@
 /** What a pull may meet while it runs: then it may fail. */
 export type Weather = 'fair' | 'hard'
 
+/** Of the mirror's process, in bytes: all that is resident, and what Node says of it. */
+export interface Memory {
+  readonly resident: number
+  readonly heap: number
+  readonly external: number
+}
+
 /** What happened so far. */
 export class Tally {
   readonly #since = performance.now()
@@ -12,7 +19,7 @@ export class Tally {
   bytes = 0
   overQuota = 0
   peakDisk = 0
-  readonly #memory: { readonly at: number; readonly bytes: number }[] = []
+  readonly #memory: ({ readonly at: number } & Memory)[] = []
 
   pulled(kind: string, bytes: number): void {
     this.pulls.set(kind, (this.pulls.get(kind) ?? 0) + 1)
@@ -34,23 +41,25 @@ export class Tally {
     if (bytes > quota) this.overQuota += 1
   }
 
-  memory(bytes: number): void {
-    this.#memory.push({ at: this.seconds(), bytes })
+  memory(memory: Memory): void {
+    this.#memory.push({ at: this.seconds(), ...memory })
   }
 
   seconds(): number {
     return (performance.now() - this.#since) / 1000
   }
 
-  /** Mean resident bytes between two times in seconds; `undefined` without a sample. */
-  meanMemory(from: number, to: number): number | undefined {
+  /** Means between two times in seconds; `undefined` without a sample. */
+  meanMemory(from: number, to: number): Memory | undefined {
     const samples = this.#memory.filter(({ at }) => at >= from && at < to)
     if (samples.length === 0) return undefined
-    return samples.reduce((sum, { bytes }) => sum + bytes, 0) / samples.length
+    const mean = (kind: keyof Memory) =>
+      samples.reduce((sum, sample) => sum + sample[kind], 0) / samples.length
+    return { resident: mean('resident'), heap: mean('heap'), external: mean('external') }
   }
 
   peakMemory(): number {
-    return Math.max(0, ...this.#memory.map(({ bytes }) => bytes))
+    return Math.max(0, ...this.#memory.map(({ resident }) => resident))
   }
 
   #forbid(what: string): void {

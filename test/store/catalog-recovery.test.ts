@@ -207,6 +207,47 @@ describe('CatalogBackup', () => {
   })
 })
 
+describe('a catalog that is damaged while the mirror runs', () => {
+  it("takes no good backup's place, and is restored from that at the next start", async () => {
+    await using dir = await makeTempDir()
+    await fill(dir.path)
+    const layout = layoutOf(dir.path)
+    const catalog = await SqliteCatalog.open(layout.catalog)
+    await catalog.landed(APP, numbered(200), 10, 1_000)
+    const copyTo = async (path: string) => {
+      await catalog.copyTo(path)
+      await scribble(path, 3)
+    }
+    const damaged = { changes: () => 1, copyTo }
+    await expect(new CatalogBackup(damaged, layout).run()).rejects.toThrow(
+      /catalog\.db is damaged \(.+\): restart the mirror, which then restores its last good backup/,
+    )
+    await catalog.close()
+    await scribble(layout.catalog, 3)
+    expect(await readdir(dir.path)).toContain('catalog.suspect')
+    const { isRestored, tag } = await reopen(dir.path)
+    expect({ isRestored, tag }).toEqual({ isRestored: true, tag: DIGEST })
+    expect(await readdir(dir.path)).not.toContain('catalog.suspect')
+  })
+
+  it('is looked at as a whole after a damaged copy of it, and kept if only that was damaged', async () => {
+    await using dir = await makeTempDir()
+    await fill(dir.path)
+    const layout = layoutOf(dir.path)
+    await writeFile(layout.suspect, 'a copy')
+    const { isRestored, errors, tag } = await reopen(dir.path)
+    expect({ isRestored, errors, tag }).toEqual({ isRestored: false, errors: [], tag: DIGEST })
+    expect(await readdir(dir.path)).not.toContain('catalog.suspect')
+  })
+
+  it('leaves nothing beside the backup', async () => {
+    await using dir = await makeTempDir()
+    await fill(dir.path)
+    const names = await readdir(dir.path)
+    expect(names.filter((name) => name.startsWith('catalog.backup'))).toEqual(['catalog.backup'])
+  })
+})
+
 /** A catalog with one tag, its backup, and a clean end. */
 async function fill(root: string): Promise<void> {
   const layout = layoutOf(root)
