@@ -25,7 +25,9 @@ COPY --from=build /app/dist ./dist
 RUN ln -s /app/dist/main.js /usr/local/bin/oci-mirror && mkdir /data && chown 1000:1000 /data
 ENV OCI_MIRROR_LISTEN=0.0.0.0:5000 \
     OCI_MIRROR_DATA=/data \
-    UV_THREADPOOL_SIZE=16
+    UV_THREADPOOL_SIZE=16 \
+    MALLOC_ARENA_MAX=2 \
+    MALLOC_MMAP_THRESHOLD_=131072
 # A number, so that Kubernetes can see that it is not root.
 USER 1000:1000
 VOLUME /data
@@ -35,5 +37,5 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["oci-mirror", "healthcheck"]
 # Without a shell in between, which would keep SIGTERM to itself. As `npm start`, but without its compile
 # cache: that would be a second place to write.
-ENTRYPOINT ["node", "--max-semi-space-size=2", "/app/dist/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=2", "--max-old-space-size=1024", "/app/dist/main.js"]
 CMD ["serve"]

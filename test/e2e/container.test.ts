@@ -135,7 +135,11 @@ describe('the container that docker-compose.yml describes', () => {
       idInContainer: '1',
     })
     const command = (await readFile(join(folder, 'cmdline'), 'utf8')).split('\0')
-    expect(command.slice(0, 2)).toEqual(['node', '--max-semi-space-size=2'])
+    expect(command.slice(0, 3)).toEqual([
+      'node',
+      '--max-semi-space-size=2',
+      '--max-old-space-size=1024',
+    ])
   })
 
   it('writes nowhere but to its data: the root is read-only, and the rest stays empty', async () => {
