@@ -27,6 +27,9 @@ const MENDABLE: readonly Fault[] = [
   { kind: 'manifest', action: { hangUp: 'reset' } },
 ]
 
+/** The same request's second try must not meet another refusal: of what is refused each time, nothing is left to mend. */
+const AFTER_REFUSAL = MENDABLE.filter(({ action }) => !isRefusal(action))
+
 /** What no pull of something that is not here can survive. */
 const HARD: readonly Fault[] = [
   { action: { status: 500 } },
@@ -66,9 +69,12 @@ export class WeatherMaker {
 
   async #fair(signal: AbortSignal): Promise<void> {
     const end = performance.now() + FAIR_MS
+    let choice = MENDABLE
     while (performance.now() < end && !signal.aborted) {
       this.#clear()
-      this.#registry.inject({ ...pick(this.#random, MENDABLE), times: 1 })
+      const fault = pick(this.#random, choice)
+      this.#registry.inject({ ...fault, times: 1 })
+      choice = isRefusal(fault.action) ? AFTER_REFUSAL : MENDABLE
       this.faults += 1
       await rest(FAULT_EVERY_MS, signal)
     }
@@ -96,6 +102,10 @@ export class WeatherMaker {
     const { digest } = this.#stock.poison
     this.#registry.inject({ kind: 'blob', reference: digest, action: { corrupt: 'last' } })
   }
+}
+
+function isRefusal(action: Fault['action']): boolean {
+  return 'status' in action || 'hangUp' in action
 }
 
 /** Rejects only for the abort, which is how it ends. */
