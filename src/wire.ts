@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Config } from './config/config.ts'
-import { Maintenance } from './core/maintenance/maintenance.ts'
 import { RequestCounts } from './core/maintenance/request-counts.ts'
 import { Mirror } from './core/mirror.ts'
 import { openAccess } from './core/open-access.ts'
+import type { Operations } from './core/operations.ts'
 import { packageVersion } from './core/package-version.ts'
 import type { BlobStore } from './core/ports.ts'
 import { StartError } from './core/start-error.ts'
@@ -29,6 +29,7 @@ import { layoutOf } from './store/layout.ts'
 import { DiskBlobStore } from './store/disk-blob-store.ts'
 import type { Upkeep } from './store/upkeep.ts'
 import { openUpkeep } from './store/upkeep.ts'
+import { createOperations } from './wire-operations.ts'
 import { openUpstreams } from './wire-upstreams.ts'
 
 /** Answers under way get this long when the mirror stops; Kubernetes kills after 30 s. */
@@ -44,9 +45,9 @@ export interface RunningMirror {
   drain(): Promise<void>
 }
 
-/** Maintenance of a data directory that no running mirror has. */
-export interface OpenMaintenance {
-  readonly maintenance: Maintenance
+/** A data directory that no running mirror has. */
+export interface OpenOperations {
+  readonly operations: Operations
   close(): Promise<void>
 }
 
@@ -68,7 +69,7 @@ export async function startMirror(config: Config): Promise<RunningMirror> {
 }
 
 /** The same without its listeners, for one command. Throws StartError, also where there is nothing yet. */
-export async function openMaintenance(config: Config): Promise<OpenMaintenance> {
+export async function openOperations(config: Config): Promise<OpenOperations> {
   const { dir } = config.storage
   if (!existsSync(layoutOf(dir).format)) {
     const hint = 'start the mirror once, or name its configuration (-c) or directory (storage.dir)'
@@ -79,7 +80,7 @@ export async function openMaintenance(config: Config): Promise<OpenMaintenance> 
     // The command's own words go to standard output; only what went wrong is worth a line besides them.
     const log = { level: 'error', format: 'pretty' } as const
     const core = await build(config, createLogger({ ...log, ...standardError() }), undo)
-    return { maintenance: core.maintain(undefined), close: () => unwind(undo) }
+    return { operations: core.operate(undefined), close: () => unwind(undo) }
   } catch (reason) {
     await unwind(undo)
     throw reason
@@ -99,7 +100,7 @@ interface Core {
   readonly store: BlobStore
   readonly mirror: Mirror
   readonly upkeep: Upkeep
-  maintain(counts: RequestCounts | undefined): Maintenance
+  operate(counts: RequestCounts | undefined): Operations
 }
 
 async function build(config: Config, logger: Logger, undo: Undo[]): Promise<Core> {
@@ -152,9 +153,9 @@ async function build(config: Config, logger: Logger, undo: Undo[]): Promise<Core
     backup: () => upkeep.backup.run(),
   }
   const parts = { store, catalog, inventory, control, naming: book, durability, upstreams, limits }
-  const maintain = (counts: RequestCounts | undefined) =>
-    new Maintenance({ ...parts, counts, clock: systemClock })
-  return { config, logger, metrics, book, store, mirror, upkeep, maintain }
+  const operate = (counts: RequestCounts | undefined) =>
+    createOperations({ ...parts, counts, clock: systemClock })
+  return { config, logger, metrics, book, store, mirror, upkeep, operate }
 }
 
 function bookOf({ server, upstreams, defaultUpstream }: Config): AddressBook {
@@ -173,7 +174,7 @@ async function serve(core: Core, undo: Undo[]): Promise<RunningMirror> {
   let isDraining = false
   const { listen: address, basePath, catalog } = config.server
   const counts = new RequestCounts(config.upstreams.keys(), systemClock.now())
-  const admin = await listenAdmin(core, core.maintain(counts))
+  const admin = await listenAdmin(core, core.operate(counts))
   const front = createFront({
     mirror,
     book,
@@ -208,14 +209,14 @@ async function serve(core: Core, undo: Undo[]): Promise<RunningMirror> {
 /** The second listener, if there is to be one. */
 async function listenAdmin(
   { config, logger, metrics }: Core,
-  maintenance: Maintenance,
+  operations: Operations,
 ): Promise<HttpServer | undefined> {
   const { listen: address } = config.admin
   if (address === undefined) return undefined
   const { names, publicUrl } = config.server
   const known = [address.host, hostname(), publicUrl?.hostname ?? '', ...names]
   const listener = createAdmin({
-    maintenance,
+    operations,
     metrics: () => metrics.render(),
     data: config.storage.dir,
     names: new Set(known.map((name) => name.replace(/:\d+$/, '').toLowerCase())),

@@ -21,14 +21,25 @@ const ALLOWED: Readonly<
     ours: ['oci', 'core'],
     libraries: ['pino', 'pino-pretty', 'pretty-bytes', '@prometheus-io/client'],
   },
+  airgap: { ours: ['oci', 'core'], libraries: ['modern-tar', 'yaml'] },
   config: {
     ours: ['oci', 'core'],
     libraries: ['zod', 'jiti', 'yaml', 'fastest-levenshtein', 'picomatch'],
   },
   'wire.ts': {
-    ours: ['oci', 'core', 'store', 'http', 'observe', 'config', 'wire-upstreams.ts'],
+    ours: [
+      'oci',
+      'core',
+      'store',
+      'http',
+      'observe',
+      'config',
+      'wire-operations.ts',
+      'wire-upstreams.ts',
+    ],
     libraries: [],
   },
+  'wire-operations.ts': { ours: ['oci', 'core', 'airgap'], libraries: [] },
   'wire-upstreams.ts': {
     ours: ['oci', 'core', 'upstream', 'observe', 'config'],
     libraries: [],
@@ -38,8 +49,8 @@ const ALLOWED: Readonly<
     libraries: [],
   },
   cli: {
-    ours: ['oci', 'core', 'config', 'observe', 'wire.ts', 'probe'],
-    libraries: ['commander'],
+    ours: ['oci', 'core', 'config', 'observe', 'airgap', 'wire.ts', 'probe'],
+    libraries: ['commander', 'cli-progress'],
   },
   'main.ts': { ours: ['cli'], libraries: [] },
 }

@@ -1,7 +1,7 @@
 import { afterEach, expect, it, vi } from 'vitest'
 import { loadConfig } from '../src/config/load-config.ts'
 import { SqliteCatalog } from '../src/store/sqlite-catalog.ts'
-import { openMaintenance } from '../src/wire.ts'
+import { openOperations } from '../src/wire.ts'
 import { makeTempDir } from './support/temp-dir.ts'
 import { openDataDirectory } from '../src/store/data-directory.ts'
 
@@ -17,12 +17,12 @@ it('releases everything else where one thing cannot be closed, and tells of it',
     cwd: dir.path,
     systemDir: dir.path,
   })
-  const first = await openMaintenance(config)
+  const first = await openOperations(config)
   const closing = vi
     .spyOn(SqliteCatalog.prototype, 'close')
     .mockRejectedValueOnce(new Error('the catalog does not close'))
   await expect(first.close()).rejects.toThrow('the catalog does not close')
   expect(closing).toHaveBeenCalledOnce()
-  const second = await openMaintenance(config)
+  const second = await openOperations(config)
   await second.close()
 })

@@ -11,6 +11,7 @@ import type {
 import type { MaintenanceProblem } from '../core/maintenance/maintenance-error.ts'
 import { MaintenanceError } from '../core/maintenance/maintenance-error.ts'
 import type { VerifyProgress, VerifyReport } from '../core/maintenance/reports.ts'
+import type { Operations } from '../core/operations.ts'
 import { StartError } from '../core/start-error.ts'
 
 interface Problem {
@@ -25,7 +26,11 @@ interface VerifyLine {
 }
 
 /** Asks the running mirror, by its admin API at `origin`. Its refusals are thrown as they are there. */
-export function createAdminClient(origin: string): MaintenanceApi {
+export function createAdminClient(origin: string): Operations {
+  return { maintenance: createMaintenanceClient(origin) }
+}
+
+function createMaintenanceClient(origin: string): MaintenanceApi {
   const get = async <T>(path: string, query: object = {}): Promise<T> => {
     const url = new URL(`/api/v1/${path}`, origin)
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, String(value))

@@ -7,7 +7,7 @@ import { count, formatBytes } from './human.ts'
 import type { OutputOptions } from './output-option.ts'
 import { outputOption, say } from './output-option.ts'
 import { table } from './table.ts'
-import { withMaintenance } from './with-maintenance.ts'
+import { withOperations } from './with-operations.ts'
 
 interface Options extends OutputOptions, ConfirmOptions {
   readonly dryRun?: true
@@ -23,7 +23,7 @@ export function addGc(program: Command, context: Context): void {
     .option('-y, --yes', 'do not ask')
     .addOption(outputOption())
     .action(async (options: Options, command: Command) => {
-      await withMaintenance(context, command, async (maintenance) => {
+      await withOperations(context, command, async ({ maintenance }) => {
         const plan = await maintenance.gc(true)
         if (options.dryRun === true || plan.freed.blobs === 0) {
           say(context, options, plan, () => gcLines(plan))

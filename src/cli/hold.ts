@@ -3,7 +3,7 @@ import type { HoldReport } from '../core/maintenance/reports.ts'
 import type { Context } from './context.ts'
 import type { OutputOptions } from './output-option.ts'
 import { outputOption, say } from './output-option.ts'
-import { withMaintenance } from './with-maintenance.ts'
+import { withOperations } from './with-operations.ts'
 
 export function addHold(program: Command, context: Context): void {
   program
@@ -14,7 +14,7 @@ export function addHold(program: Command, context: Context): void {
     .argument('<image>', 'such as alpine:3@sha256:…')
     .addOption(outputOption())
     .action(async (image: string, options: OutputOptions, command: Command) => {
-      await withMaintenance(context, command, async (maintenance) => {
+      await withOperations(context, command, async ({ maintenance }) => {
         const report = await maintenance.hold(image)
         say(context, options, report, () => heldLines(report))
       })
@@ -28,7 +28,7 @@ export function addRelease(program: Command, context: Context): void {
     .argument('<image>', 'such as alpine:3')
     .addOption(outputOption())
     .action(async (image: string, options: OutputOptions, command: Command) => {
-      await withMaintenance(context, command, async (maintenance) => {
+      await withOperations(context, command, async ({ maintenance }) => {
         const report = await maintenance.release(image)
         say(context, options, report, () => [
           `released  ${report.image}`,

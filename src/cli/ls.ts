@@ -11,7 +11,7 @@ import { count, formatAgo, formatBytes, shortDigest } from './human.ts'
 import type { OutputOptions } from './output-option.ts'
 import { outputOption, say } from './output-option.ts'
 import { table } from './table.ts'
-import { withMaintenance } from './with-maintenance.ts'
+import { withOperations } from './with-operations.ts'
 
 interface Options extends OutputOptions {
   readonly repositories?: true
@@ -30,7 +30,7 @@ export function addLs(program: Command, context: Context): void {
       if (options.blobs === true && (glob !== undefined || options.repositories === true)) {
         command.error('error: --blobs lists all blobs: use it without a glob and --repositories')
       }
-      await withMaintenance(context, command, (maintenance) =>
+      await withOperations(context, command, ({ maintenance }) =>
         list(maintenance, glob === undefined ? {} : { glob }, options, context),
       )
     })

@@ -4,7 +4,7 @@ import type { Context } from './context.ts'
 import { count } from './human.ts'
 import type { OutputOptions } from './output-option.ts'
 import { outputOption, say } from './output-option.ts'
-import { withMaintenance } from './with-maintenance.ts'
+import { withOperations } from './with-operations.ts'
 
 interface Options extends OutputOptions {
   readonly all?: true
@@ -31,7 +31,7 @@ function addCommand(
     .option('-a, --all', 'a glob may mean several images')
     .addOption(outputOption())
     .action(async (references: string[], options: Options, command: Command) => {
-      await withMaintenance(context, command, async (maintenance) => {
+      await withOperations(context, command, async ({ maintenance }) => {
         const report = await maintenance[name]({ references, all: options.all === true })
         say(context, options, report, () => pinLines(name, report))
       })

@@ -6,7 +6,7 @@ import type { Context } from './context.ts'
 import { count, formatBytes } from './human.ts'
 import type { OutputOptions } from './output-option.ts'
 import { outputOption, say } from './output-option.ts'
-import { withMaintenance } from './with-maintenance.ts'
+import { withOperations } from './with-operations.ts'
 
 interface Options extends OutputOptions, ConfirmOptions {
   readonly all?: true
@@ -24,7 +24,7 @@ export function addRm(program: Command, context: Context): void {
     .addOption(outputOption())
     .action(async (references: string[], options: Options, command: Command) => {
       const request = { references, all: options.all === true }
-      await withMaintenance(context, command, async (maintenance) => {
+      await withOperations(context, command, async ({ maintenance }) => {
         const plan = await maintenance.remove({ ...request, dryRun: true })
         if (options.dryRun === true) {
           say(context, options, plan, () => removalLines(plan))

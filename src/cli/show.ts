@@ -6,7 +6,7 @@ import type { OutputOptions } from './output-option.ts'
 import { outputOption, say } from './output-option.ts'
 import { table } from './table.ts'
 import { changeRows } from './tags.ts'
-import { withMaintenance } from './with-maintenance.ts'
+import { withOperations } from './with-operations.ts'
 
 const CHANGES_SHOWN = 10
 
@@ -17,7 +17,7 @@ export function addShow(program: Command, context: Context): void {
     .argument('<image>', 'such as alpine, ghcr.io/org/image:1.2, quay.io/org/image@sha256:…')
     .addOption(outputOption())
     .action(async (image: string, options: OutputOptions, command: Command) => {
-      await withMaintenance(context, command, async (maintenance) => {
+      await withOperations(context, command, async ({ maintenance }) => {
         const report = await maintenance.show(image)
         say(context, options, report, () => imageLines(report, Date.now()))
       })

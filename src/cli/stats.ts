@@ -7,7 +7,7 @@ import { count, formatBytes, formatSpan } from './human.ts'
 import type { OutputOptions } from './output-option.ts'
 import { outputOption, say } from './output-option.ts'
 import { table } from './table.ts'
-import { withMaintenance } from './with-maintenance.ts'
+import { withOperations } from './with-operations.ts'
 
 export function addStats(program: Command, context: Context): void {
   program
@@ -15,7 +15,7 @@ export function addStats(program: Command, context: Context): void {
     .description('show how much is here, and how the running mirror and its upstreams fare')
     .addOption(outputOption())
     .action(async (options: OutputOptions, command: Command) => {
-      await withMaintenance(context, command, async (maintenance) => {
+      await withOperations(context, command, async ({ maintenance }) => {
         const report = await maintenance.stats()
         say(context, options, report, () => statsLines(report, Date.now()))
       })

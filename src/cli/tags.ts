@@ -5,7 +5,7 @@ import { formatAgo, formatTime } from './human.ts'
 import type { OutputOptions } from './output-option.ts'
 import { outputOption, say } from './output-option.ts'
 import { table } from './table.ts'
-import { withMaintenance } from './with-maintenance.ts'
+import { withOperations } from './with-operations.ts'
 
 export function addTags(program: Command, context: Context): void {
   program
@@ -14,7 +14,7 @@ export function addTags(program: Command, context: Context): void {
     .argument('<image>', 'such as alpine:3, ghcr.io/org/image')
     .addOption(outputOption())
     .action(async (image: string, options: OutputOptions, command: Command) => {
-      await withMaintenance(context, command, async (maintenance) => {
+      await withOperations(context, command, async ({ maintenance }) => {
         const changes = await maintenance.history(image)
         say(context, options, changes, () => changeLines(changes, Date.now()))
       })

@@ -9,7 +9,7 @@ import type { OutputOptions } from './output-option.ts'
 import { outputOption, say } from './output-option.ts'
 import { waitForStop } from './stop-signals.ts'
 import { table } from './table.ts'
-import { withMaintenance } from './with-maintenance.ts'
+import { withOperations } from './with-operations.ts'
 
 interface Options extends OutputOptions {
   readonly repair?: true
@@ -37,7 +37,7 @@ export function addVerify(program: Command, context: Context): void {
         restart: options.restart === true,
         ...(options.rate !== undefined && { rate: options.rate }),
       }
-      await withMaintenance(context, command, async (maintenance) => {
+      await withOperations(context, command, async ({ maintenance }) => {
         const bar = createBar(context)
         const stopped = stopSignal(context)
         const report = await maintenance

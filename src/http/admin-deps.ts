@@ -1,9 +1,9 @@
 import type { HttpBindings } from '@hono/node-server'
 import type { Log } from '../core/log.ts'
-import type { MaintenanceApi } from '../core/maintenance/maintenance-api.ts'
+import type { Operations } from '../core/operations.ts'
 
 export interface AdminDeps {
-  readonly maintenance: MaintenanceApi
+  readonly operations: Operations
   /** In Prometheus' text format. */
   readonly metrics: () => Promise<{ readonly contentType: string; readonly body: string }>
   /** Absolute path of the data directory, so that a command knows that it found the right mirror. */

@@ -5,7 +5,7 @@ import { AdminBody } from './admin-body.ts'
 import type { AdminDeps, AdminEnv } from './admin-deps.ts'
 
 /** What only looks. */
-export function addLists(app: Hono<AdminEnv>, { maintenance }: AdminDeps): void {
+export function addLists(app: Hono<AdminEnv>, { operations: { maintenance } }: AdminDeps): void {
   app.get('/api/v1/stats', async (c) => c.json(await maintenance.stats()))
   app.get('/api/v1/images', async (c) => c.json(await maintenance.images(readQuery(c))))
   app.get('/api/v1/repositories', async (c) => c.json(await maintenance.repositories(readQuery(c))))
@@ -16,7 +16,7 @@ export function addLists(app: Hono<AdminEnv>, { maintenance }: AdminDeps): void 
 
 /** What changes something: each is logged, because it may be asked why content has gone. */
 export function addChanges(app: Hono<AdminEnv>, deps: AdminDeps): void {
-  const { maintenance } = deps
+  const { maintenance } = deps.operations
   addChange(app, deps, 'rm', (body) => {
     const request = readImages(body)
     const dryRun = body.flag('dryRun')
@@ -75,7 +75,7 @@ function addChange(
 }
 
 /** One JSON object a line, because it may take hours: `progress`, and at the end `report` or `error`. */
-function verify({ maintenance, log }: AdminDeps, request: VerifyImages): Response {
+function verify({ operations: { maintenance }, log }: AdminDeps, request: VerifyImages): Response {
   const stopped = new AbortController()
   const encoder = new TextEncoder()
   const body = new ReadableStream<Uint8Array>({

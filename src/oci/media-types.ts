@@ -22,3 +22,8 @@ export function essence(contentType: string): string {
   const end = contentType.indexOf(';')
   return (end < 0 ? contentType : contentType.slice(0, end)).trim().toLowerCase()
 }
+
+/** Layers whose owner keeps them elsewhere (`urls`): registries do not have them, and nobody may carry them. */
+export function isForeignLayer(mediaType: string): boolean {
+  return /\.nondistributable\.|\.foreign\./.test(mediaType)
+}

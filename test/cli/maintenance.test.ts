@@ -130,7 +130,7 @@ describe('with a running mirror', () => {
     mirror = await start()
     const metrics = async () => ({ contentType: 'text/plain', body: '' })
     const admin = createAdmin({
-      maintenance: mirror.maintenance,
+      operations: { maintenance: mirror.maintenance },
       metrics,
       data: shownAs,
       names: new Set(),

@@ -3,13 +3,14 @@ import { join } from 'node:path'
 import { expect } from 'vitest'
 import type { TagPolicy } from '../../src/core/freshness.ts'
 import type { Log } from '../../src/core/log.ts'
-import { Maintenance } from '../../src/core/maintenance/maintenance.ts'
+import type { MaintenanceApi } from '../../src/core/maintenance/maintenance-api.ts'
 import { RequestCounts } from '../../src/core/maintenance/request-counts.ts'
 import { Mirror } from '../../src/core/mirror.ts'
 import { openAccess } from '../../src/core/open-access.ts'
 import type { AccessPolicy } from '../../src/core/access-policy.ts'
 import type { BlobStore, Catalog, Clock } from '../../src/core/ports.ts'
 import type { QuotaLimits } from '../../src/core/room.ts'
+import type { Operations } from '../../src/core/operations.ts'
 import { systemClock } from '../../src/core/system-clock.ts'
 import type { UpstreamEntry } from '../../src/core/upstream-entry.ts'
 import { compileAddressBook } from '../../src/http/address-book.ts'
@@ -27,6 +28,7 @@ import { nodeFs } from '../../src/store/fs.ts'
 import { layoutOf } from '../../src/store/layout.ts'
 import type { Upkeep } from '../../src/store/upkeep.ts'
 import { openUpkeep } from '../../src/store/upkeep.ts'
+import { createOperations } from '../../src/wire-operations.ts'
 import type { RegistryOptions, UpstreamDeps } from '../../src/upstream/options.ts'
 import { openUpstream } from '../../src/upstream/registry-upstream.ts'
 import type { FakeRegistry } from './fake-registry.ts'
@@ -84,7 +86,7 @@ export class TestMirror {
   readonly mirror: Mirror
   readonly store: BlobStore
   readonly catalog: Catalog
-  readonly maintenance: Maintenance
+  readonly operations: Operations
   /** Not started: a test that wants its chores runs them. */
   readonly upkeep: Upkeep
   readonly dir: string
@@ -102,7 +104,7 @@ export class TestMirror {
       | 'mirror'
       | 'store'
       | 'catalog'
-      | 'maintenance'
+      | 'operations'
       | 'upkeep'
       | 'dir'
       | 'records'
@@ -116,7 +118,7 @@ export class TestMirror {
     this.mirror = parts.mirror
     this.store = parts.store
     this.catalog = parts.catalog
-    this.maintenance = parts.maintenance
+    this.operations = parts.operations
     this.upkeep = parts.upkeep
     this.dir = parts.dir
     this.records = parts.records
@@ -125,6 +127,10 @@ export class TestMirror {
     this.#server = server
     this.#registries = registries
     this.#close = close
+  }
+
+  get maintenance(): MaintenanceApi {
+    return this.operations.maintenance
   }
 
   static async start(options: TestMirrorOptions, dir?: TempDir): Promise<TestMirror> {
@@ -153,7 +159,7 @@ export class TestMirror {
     const kept = { layout, store, catalog: sqlite, boot, control, clock, log }
     const upkeep = openUpkeep({ ...kept, fs: files.fs })
     const counts = new RequestCounts(upstreams.keys(), clock.now())
-    const maintenance = new Maintenance({
+    const operations = createOperations({
       store,
       catalog,
       inventory: sqlite.inventory((repository, tag) => catalog.forgetTag(repository, tag)),
@@ -193,7 +199,7 @@ export class TestMirror {
         mirror,
         store,
         catalog,
-        maintenance,
+        operations,
         upkeep,
         dir: path,
         records,

@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs'
 import type { Command } from 'commander'
 import type { Config } from '../config/config.ts'
-import type { MaintenanceApi } from '../core/maintenance/maintenance-api.ts'
+import type { Operations } from '../core/operations.ts'
 import { StartError } from '../core/start-error.ts'
 import { createAdminClient } from './admin-client.ts'
 import type { Context } from './context.ts'
@@ -15,23 +15,23 @@ const ALIVE_MS = 60_000
  * Runs the task over the mirror that runs with this configuration, or over its data directory if none does:
  * the directory's lock sees to it that it is never both. Throws StartError.
  */
-export async function withMaintenance<T>(
+export async function withOperations<T>(
   context: Context,
   command: Command,
-  task: (maintenance: MaintenanceApi) => Promise<T>,
+  task: (operations: Operations) => Promise<T>,
 ): Promise<T> {
   const { config } = await context.load(command)
   const origin = await findMirror(config)
   if (origin !== undefined) return task(createAdminClient(origin))
   // Loaded here: asking a running mirror needs no database.
-  const { openMaintenance } = await import('../wire.ts')
-  const opened = await openMaintenance(config).catch((reason: unknown) => {
+  const { openOperations } = await import('../wire.ts')
+  const opened = await openOperations(config).catch((reason: unknown) => {
     throw explainLocked(reason, config)
   })
   // The mirror's clock keeps no process alive, and here nothing else may be under way while it sleeps.
   const alive = setInterval(() => {}, ALIVE_MS)
   try {
-    return await task(opened.maintenance)
+    return await task(opened.operations)
   } finally {
     clearInterval(alive)
     await opened.close()
