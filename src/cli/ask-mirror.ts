@@ -36,7 +36,11 @@ function judge(
   if (status !== 200) {
     const detail = detailOf(body)
     const text = `${url} answers ${status}${detail === '' ? '' : `: ${detail}`}`
-    return { outcome: 'failed', text, advice: 'see the log of the mirror for this request' }
+    const advice =
+      found.digest === undefined && status === 404
+        ? 'bring it there: `oci-mirror import`'
+        : 'see the log of the mirror for this request'
+    return { outcome: 'failed', text, advice }
   }
   const cacheStatus = headers.get('cache-status')
   if (cacheStatus === undefined) {
@@ -44,7 +48,7 @@ function judge(
     return { outcome: 'failed', text, advice: 'see what listens there' }
   }
   const digest = headers.get('docker-content-digest') ?? 'no digest'
-  const hasMoved = digest !== found.digest
+  const hasMoved = found.digest !== undefined && digest !== found.digest
   const text = `${url}: ${cacheStatus}${hasMoved ? `, but it has ${digest}` : ''}`
   if (isUnconfirmed(cacheStatus)) {
     const age = headers.get('age')

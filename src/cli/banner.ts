@@ -26,19 +26,28 @@ export function banner(config: Config, facts: BannerFacts): string {
   const row = (label: string, text: string, format?: 'cyan' | 'dim') =>
     `${INDENT}${paint('bold', label.padEnd(LABEL_WIDTH))}${format ? paint(format, text) : text}`
   const { source, upstreams } = config
+  const isOffline = [...upstreams.values()].every(({ mode }) => mode === 'offline')
   const count = upstreams.size === 1 ? 'a registry' : `${upstreams.size} registries`
+  const what = isOffline
+    ? `offline, with what is here of ${count}`
+    : `a pull-through cache in front of ${count}`
+  const rest = isOffline
+    ? 'what is not here cannot be had'
+    : 'whatever the mirror cannot give, it gets from the registry itself'
   const lines = [
     '',
-    `${INDENT}${paint('bold', `oci-mirror ${facts.version}`)}: a pull-through cache in front of ${count}`,
+    `${INDENT}${paint('bold', `oci-mirror ${facts.version}`)}: ${what}`,
     '',
     row('listens on', facts.url, 'cyan'),
     ...(facts.clientUrl === facts.url ? [] : [row('for clients', facts.clientUrl, 'cyan')]),
     ...(facts.adminUrl === undefined ? [] : [row('admin', facts.adminUrl, 'cyan')]),
     row('data', config.storage.dir),
     row('config', source === undefined ? 'embedded defaults' : displayPath(source, facts.cwd)),
-    ...wrap(listUpstreams(config)).map((text, i) => row(i === 0 ? 'upstreams' : '', text)),
+    ...wrap(listUpstreams(config, isOffline)).map((text, i) =>
+      row(i === 0 ? 'upstreams' : '', text),
+    ),
     '',
-    `${INDENT}Point a client at it; whatever the mirror cannot give, it gets from the registry itself:`,
+    `${INDENT}Point a client at it; ${rest}:`,
     '',
     ...clientLines(config, facts.clientUrl).flatMap(({ client, file, lines: content }) => [
       row(client, `# ${file}`, 'dim'),
@@ -51,9 +60,18 @@ export function banner(config: Config, facts: BannerFacts): string {
   return `${lines.map((line) => line.trimEnd()).join('\n')}\n`
 }
 
-function listUpstreams({ upstreams, defaultUpstream }: Config): readonly string[] {
-  const names = [...upstreams.keys()]
-  return names.map((name) => (name === defaultUpstream ? `${name} (default)` : name))
+/** Each with its mode, where it is not the usual one or that of all. */
+function listUpstreams(
+  { upstreams, defaultUpstream }: Config,
+  isOffline: boolean,
+): readonly string[] {
+  return [...upstreams.values()].map(({ name, mode }) => {
+    const marks = [
+      ...(name === defaultUpstream ? ['default'] : []),
+      ...(mode === 'online' || isOffline ? [] : [mode]),
+    ]
+    return marks.length === 0 ? name : `${name} (${marks.join(', ')})`
+  })
 }
 
 /** Comma-separated, in lines of at most TEXT_WIDTH characters. */

@@ -14,6 +14,7 @@ import type { Terminal } from './terminal.ts'
 interface Options {
   readonly listen?: string
   readonly data?: string
+  readonly offline?: true
 }
 
 export function addServe(program: Command, context: Context): void {
@@ -22,10 +23,12 @@ export function addServe(program: Command, context: Context): void {
     .description('run the mirror until SIGINT or SIGTERM; what happens if no command is given')
     .option('-l, --listen <address>', 'where to listen instead of server.listen')
     .option('-d, --data <dir>', 'where to keep content instead of storage.dir')
+    .option('--offline', 'ask no upstream for anything: serve what is here (OCI_MIRROR_OFFLINE=1)')
     .allowExcessArguments()
     .action(async (options: Options, command: Command) => {
       refuseArguments(program, command)
-      const { config } = await context.load(command, overrides(options))
+      const flags = { flags: overrides(options), ...(options.offline && { offline: true }) }
+      const { config } = await context.load(command, flags)
       await serve(config, context.terminal)
     })
 }
@@ -71,7 +74,12 @@ function announce(config: Config, mirror: RunningMirror, { stderr, env, cwd }: T
     stderr.write(banner(config, facts))
   }
   const facts = { url, admin: adminUrl ?? false, data: config.storage.dir }
-  logger.info({ ...facts, upstreams: [...config.upstreams.keys()] }, 'started')
+  const upstreams = [...config.upstreams.values()]
+  const offline = upstreams.filter(({ mode }) => mode === 'offline').map(({ name }) => name)
+  logger.info(
+    { ...facts, upstreams: upstreams.map(({ name }) => name), ...(offline[0] && { offline }) },
+    'started',
+  )
 }
 
 function overrides({ listen, data }: Options): readonly Override[] {

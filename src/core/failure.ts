@@ -7,6 +7,13 @@ export type Wanted = 'manifest' | 'blob' | 'tags' | 'referrers'
 
 /** Seconds: what we ask clients to wait when upstream did not say. */
 const DEFAULT_RETRY_AFTER = 5
+/** For what is not here where nobody may be asked. */
+const MISSING = {
+  manifest: 'MANIFEST_UNKNOWN',
+  blob: 'BLOB_UNKNOWN',
+  tags: 'NAME_UNKNOWN',
+  referrers: 'MANIFEST_UNKNOWN',
+} as const
 
 /**
  * What a client is told when upstream gave no answer and the cache has none. Never 429 (containerd
@@ -45,6 +52,8 @@ export function toRegistryError(reason: unknown, what: Wanted): unknown {
         retryAfter,
         cause: reason,
       })
+    case 'offline':
+      return new RegistryError(MISSING[what], reason.message, { cause: reason })
     case 'rate-limited':
     case 'unavailable':
     case 'busy':

@@ -54,6 +54,7 @@ function requestAdvice(
     misbehaved: NAMES_SETTING.test(message)
       ? 'do that if you trust the host: the mirror goes nowhere that only the registry named'
       : `check the \`url\` of ${name}, and what may answer in its place (a proxy, a captive portal)`,
+    offline: `ask the mirror itself: nothing of ${name} is asked for (\`mode\`)`,
     busy: `raise the \`connections\` of ${name}`,
   }
 }

@@ -23,7 +23,8 @@ import { Stopped, Way } from './way.ts'
 export interface Found {
   readonly repository: Repository
   readonly reference: Reference
-  readonly digest: Digest
+  /** `undefined`: it is offline, and was not asked. */
+  readonly digest: Digest | undefined
 }
 
 /**
@@ -38,6 +39,12 @@ export async function probe(
   const address = findAddress(image, config, deps)
   const upstream = address && config.upstreams.get(address.repository.upstream)
   if (address === undefined || upstream === undefined) return undefined
+  if (upstream.mode === 'offline') {
+    const text = `${upstream.name} is offline: it is asked for nothing`
+    deps.report({ name: 'upstream', outcome: 'skipped', text })
+    const { repository, reference } = address
+    return { repository, reference, digest: undefined }
+  }
   const way = new Way(upstream, deps)
   try {
     return await pull(way, address, deps)
@@ -74,7 +81,7 @@ async function pull(way: Way, address: ImageAddress, { clock }: WayDeps): Promis
   const options = registryOptions(way.upstream)
   way.say({ name: 'upstream', outcome: 'ok', text: describeUpstream(way.upstream) })
   await reach(way, options)
-  const client = openUpstream(options, { clock, onRequest: way.trace.record })
+  const { client } = openUpstream(options, { clock, onRequest: way.trace.record })
   try {
     const content = new ContentProbe(way, client, repository)
     const manifest = await content.manifest(reference)

@@ -57,6 +57,18 @@ describe('the banner', () => {
 `)
   })
 
+  it('says which registries are not asked as usual, or that none is asked at all', async () => {
+    const upstreams = { 'docker.io': {}, 'a.example': { mode: 'cache-first' } }
+    const some = await load({ upstreams: { ...upstreams, 'quay.io': { mode: 'offline' } } })
+    expect(banner(some.config, FACTS)).toContain(
+      'upstreams    docker.io (default), a.example (cache-first), quay.io (offline)\n',
+    )
+    const none = banner((await load({ upstreams }, { offline: true })).config, FACTS)
+    expect(none).toContain('oci-mirror 1.2.3: offline, with what is here of 2 registries\n')
+    expect(none).toContain('upstreams    docker.io (default), a.example\n')
+    expect(none).toContain('Point a client at it; what is not here cannot be had:\n')
+  })
+
   it('has colours only where they are wanted', async () => {
     const { config } = await load({})
     const plain = banner(config, FACTS)

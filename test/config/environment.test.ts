@@ -51,7 +51,7 @@ describe('the environment', () => {
   it('is refused where it looks like ours and is not', async () => {
     const env = { OCI_MIRROR_LISTN: ':2', OCI_MIRROR_COLOUR: 'x', OCI_MIRRORS: 'x' }
     const known =
-      'OCI_MIRROR_CONFIG, OCI_MIRROR_LISTEN, OCI_MIRROR_ADMIN_LISTEN, OCI_MIRROR_DATA, OCI_MIRROR_LOG_LEVEL'
+      'OCI_MIRROR_CONFIG, OCI_MIRROR_LISTEN, OCI_MIRROR_ADMIN_LISTEN, OCI_MIRROR_DATA, OCI_MIRROR_LOG_LEVEL, OCI_MIRROR_OFFLINE'
     expect(await problemsOf({}, { env })).toEqual([
       'environment: OCI_MIRROR_LISTN: unknown variable (did you mean "OCI_MIRROR_LISTEN"?)',
       `environment: OCI_MIRROR_COLOUR: unknown variable (known: ${known})`,

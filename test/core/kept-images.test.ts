@@ -8,6 +8,7 @@ import { FakeRegistry } from '../support/fake-registry.ts'
 import { buildBlob, buildImage } from '../support/images.ts'
 import { expectIntact } from '../support/oracle.ts'
 import { TestMirror } from '../support/test-mirror.ts'
+import { hastyClock } from '../upstream/open-for.ts'
 import { get, pull } from './maintenance/pulled.ts'
 
 const SIZE = 100_000
@@ -26,8 +27,10 @@ let disk: FailingFs
 
 async function start(tags: Partial<TagPolicy> = {}): Promise<void> {
   disk = new FailingFs()
+  // How long an upstream is left alone is a matter of the test's time.
+  const deps = { clock: { ...hastyClock, now: () => clock.now() } }
   mirror = await TestMirror.start({
-    upstreams: { 'docker.io': { registry, tags } },
+    upstreams: { 'docker.io': { registry, tags, deps } },
     limits: { maxSize: 3.5 * SIZE, minFree: { bytes: 0 } },
     clock,
     fs: disk.fs,
@@ -121,6 +124,58 @@ describe('the tag of a pinned image', () => {
     registry.deleteTag('library/app', '1')
     await clock.advance(10 * MINUTE)
     expect(await answer()).toBe(`200 ${IMAGE.manifest.digest}`)
+  })
+})
+
+describe.each([
+  ['refuses us', { status: 403 }, 'upstream-denied'],
+  ['is down', { status: 503 }, 'upstream-unavailable'],
+])('while its upstream %s', (_, action, detail) => {
+  const YEAR = 365 * 24 * 60 * MINUTE
+
+  it('a tag is served as long as it may stand in, and for good once its image is pinned', async () => {
+    await start()
+    await pin()
+    const fault = registry.inject({ kind: 'manifest', action })
+    for (let n = 0; n < 2; n += 1) {
+      await clock.advance(YEAR)
+      const response = await mirror.fetch(TAG)
+      expect(digestOf(new Uint8Array(await response.arrayBuffer()))).toBe(IMAGE.manifest.digest)
+      expect(response.headers.get('cache-status')).toBe(`oci-mirror; fwd=stale; detail=${detail}`)
+      expect(Number(response.headers.get('age'))).toBeGreaterThanOrEqual(YEAR / 1000)
+    }
+    await mirror.maintenance.unpin({ references: ['app:1'], all: false })
+    await clock.advance(MINUTE)
+    expect((await mirror.head(TAG)).status).toBe(action.status)
+    fault.remove()
+    await clock.advance(MINUTE)
+    await expectIntact(mirror, { retry: [TAG] })
+  })
+
+  it('a pinned tag is not answered with a newer image that never came', async () => {
+    await start()
+    await pin()
+    registry.add('library/app', NEXT, '1')
+    await clock.advance(10 * MINUTE)
+    expect((await mirror.head(TAG)).headers.get('docker-content-digest')).toBe(NEXT.manifest.digest)
+    registry.inject({ kind: 'manifest', action })
+    await clock.advance(YEAR)
+    const head = await mirror.head(TAG)
+    expect([head.status, head.headers.get('docker-content-digest')]).toEqual([
+      200,
+      IMAGE.manifest.digest,
+    ])
+    expect(await answer()).toBe(`200 ${IMAGE.manifest.digest}`)
+  })
+
+  it('a held tag is served, and its upstream is not asked', async () => {
+    await start()
+    await mirror.maintenance.hold('app:1')
+    registry.inject({ kind: 'manifest', action })
+    registry.requests.length = 0
+    await clock.advance(YEAR)
+    expect(await answer()).toBe(`200 ${IMAGE.manifest.digest}`)
+    expect(registry.requests).toEqual([])
   })
 })
 
