@@ -13,6 +13,7 @@ import type { Flights } from './flights.ts'
 import type { InUse } from './in-use.ts'
 import type { Log } from './log.ts'
 import { about } from './log.ts'
+import { missingBlob } from './offline-misses.ts'
 import type { BlobAnswer, BlobFacts } from './outcome.ts'
 import type { BlobStore, Catalog, Clock, Holding, OpenBlob } from './ports.ts'
 import { refuseToGoBack } from './ring-order.ts'
@@ -83,6 +84,7 @@ export class BlobRequests {
     const isEntitled = mayServe(holding, entry)
     const stored = isEntitled ? await this.#stored(digest, holding, wait) : undefined
     if (stored !== undefined) return { outcome: 'hit', ...stored }
+    if (entry.mode === 'offline') throw missingBlob(repository, digest, holding)
     this.#checkAbsent(repository, digest)
 
     const running = flights.find(repository, digest)
@@ -107,6 +109,8 @@ export class BlobRequests {
     if (mayServe(holding, entry) && holding.storedSize !== undefined) {
       return { outcome: 'hit', size: holding.storedSize }
     }
+    // Before the size that a manifest states, which only says what could be had from upstream.
+    if (entry.mode === 'offline') throw missingBlob(repository, digest, holding)
     if (holding.statedSize !== undefined) {
       return { outcome: 'hit', detail: 'named', size: holding.statedSize }
     }
@@ -267,7 +271,7 @@ export class BlobRequests {
  * A manifest that names a digest proves nothing about who may read it: anyone can push a manifest that
  * names anything. It is enough only where everything can be read by everyone, and came from there.
  */
-function mayServe({ standing }: Holding, entry: UpstreamEntry): boolean {
+export function mayServe({ standing }: Holding, entry: Pick<UpstreamEntry, 'isPublic'>): boolean {
   return standing === 'proved' || (standing === 'named' && entry.isPublic)
 }
 

@@ -2,6 +2,10 @@
 export class Coalescer<T> {
   readonly #running = new Map<string, Promise<T>>()
 
+  has(key: string): boolean {
+    return this.#running.has(key)
+  }
+
   /** Whether the task was started for this call (`first`), or an earlier one is shared. */
   run(
     key: string,

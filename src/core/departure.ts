@@ -12,7 +12,7 @@ import { Pace } from './pace.ts'
 import type { BlobStore, Catalog, Clock, OpenBlob, Spool } from './ports.ts'
 import { DigestMismatch, NoSpace, NotKept } from './ports.ts'
 import type { Quota, Reservation } from './quota.ts'
-import { NO_RESERVATION } from './quota.ts'
+import { NO_RESERVATION, sparing } from './quota.ts'
 import type { RingPool } from './ring-relief.ts'
 import { RingRelief } from './ring-relief.ts'
 import type { Upstream, UpstreamBlob } from './upstream.ts'
@@ -47,6 +47,10 @@ export interface Flight {
   readonly isPast: boolean
   /** Somebody has followed it, and nobody does now. */
   readonly isAbandoned: boolean
+  /** Bytes so far. */
+  readonly received: number
+  /** The warming that it was for has no use for it any more: stops it, unless a client wants it. Its spool is kept. */
+  abandon(): void
 }
 
 export interface FlightDeps {
@@ -69,17 +73,19 @@ export interface Journey {
   readonly stated: number | undefined
   readonly upstream: Upstream
   readonly controller: AbortController
+  /** Nobody but a warming waits for it. No longer so when a client joins. */
+  readonly isWarm: () => boolean
   /** It has failed before, and not long ago. */
   readonly isSuspect: boolean
   /** Called when upstream did not bring the blob. */
   readonly onFailed: (reason: unknown) => void
 }
 
-/** Resolves when upstream has answered; `undefined`: it has no such blob. */
+/** Resolves when upstream has answered; `undefined`: it has no such blob. Throws NoSpace if it is warm. */
 export async function depart(journey: Journey, deps: FlightDeps): Promise<Flight | undefined> {
-  const { repository, digest, stated, upstream, controller } = journey
+  const { repository, digest, stated, upstream, controller, isWarm } = journey
   const { store, clock } = deps
-  const relief = new RingRelief({ ...deps, signal: controller.signal })
+  const relief = new RingRelief({ ...deps, isWarm, signal: controller.signal })
   const wanted = { repository, digest, stated, upstream, store, relief }
   const download = await openDownload(wanted, controller.signal)
   if (download === undefined) return undefined
@@ -88,7 +94,7 @@ export async function depart(journey: Journey, deps: FlightDeps): Promise<Flight
   try {
     const size = agreeOnSize(source.size, stated, digest)
     relief.size = size
-    reservation = await reserve(size ?? RESERVE_STEP, relief, deps.quota)
+    reservation = await reserve(size ?? RESERVE_STEP, relief, isWarm, deps)
     const spool = left ?? (await store.createSpool(repository.upstream, digest, size, relief))
     const content = { source, size, spool, isResumed: left !== undefined }
     return fly({ ...journey, ...content, relief, reservation, pace: new Pace(clock) }, deps)
@@ -113,9 +119,14 @@ interface Job extends Journey {
 }
 
 /** Where there is no room, the download goes on without taking any. */
-async function reserve(bytes: number, relief: RingRelief, quota: Quota): Promise<Reservation> {
+async function reserve(
+  bytes: number,
+  relief: RingRelief,
+  isWarm: () => boolean,
+  { quota, clock }: FlightDeps,
+): Promise<Reservation> {
   try {
-    return await quota.reserve(bytes)
+    return await quota.reserve(bytes, sparing(isWarm, clock))
   } catch (reason) {
     if (!(reason instanceof NoSpace)) throw reason
     relief.goOnInMemory(reason)
@@ -124,7 +135,7 @@ async function reserve(bytes: number, relief: RingRelief, quota: Quota): Promise
 }
 
 function fly(job: Job, deps: FlightDeps): Flight {
-  const { spool, size, relief, pace, isSuspect, controller } = job
+  const { spool, size, relief, pace, isSuspect, isWarm, controller } = job
   const { promise: presentable, resolve, reject } = Promise.withResolvers<void>()
   if (size !== undefined && size > SMALL) resolve()
   const landed = land(job, deps, resolve)
@@ -147,6 +158,13 @@ function fly(job: Job, deps: FlightDeps): Flight {
     },
     get isAbandoned() {
       return spool.followers === 0
+    },
+    get received() {
+      return spool.length
+    },
+    abandon() {
+      if (!isWarm()) return
+      controller.abort(new UpstreamFailure('busy', 'stopped by whoever it was for'))
     },
   }
 }

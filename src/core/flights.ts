@@ -4,6 +4,7 @@ import type { Repository, RepositoryName, UpstreamName } from '../oci/reference.
 import type { Flight, FlightDeps, Journey } from './departure.ts'
 import { depart } from './departure.ts'
 import { DigestMismatch } from './ports.ts'
+import type { Purpose } from './purpose.ts'
 import { steady } from './steady-clock.ts'
 import type { Upstream } from './upstream.ts'
 import { UpstreamFailure } from './upstream-failure.ts'
@@ -24,6 +25,10 @@ interface Departure {
   /** Repositories that have proved that they hold the digest; the first one proves it by the download itself. */
   readonly repositories: Set<RepositoryName>
   readonly controller: AbortController
+  /** Nobody but a warming waits for it. */
+  isWarm: boolean
+  /** A client started its own before upstream had answered this one. */
+  isOvertaken: boolean
   /** Resolves when it is no longer aloft, however it ended. */
   readonly ended: Promise<void>
 }
@@ -62,30 +67,33 @@ export class Flights {
   /**
    * Joins the running flight or starts one. The caller has proved that the repository holds the digest,
    * unless it starts the flight: then upstream's answer is the proof. `stated` is the size in bytes that a
-   * manifest gives, if we hold one.
+   * manifest gives, if we hold one. A warming's `upstream` is the background lane: a client joins its flight
+   * once upstream has answered, and overtakes it before, because it may still be waiting for its turn. Where
+   * there is no room, a flight that only a warming waits for fails with NoSpace.
    */
   async join(
     repository: Repository,
     digest: Digest,
     stated: number | undefined,
     upstream: Upstream,
+    purpose: Purpose = 'client',
   ): Promise<Flight | undefined> {
     const key = keyOf(repository.upstream, digest)
+    const again = () => this.join(repository, digest, stated, upstream, purpose)
     const running = this.#running(key)
-    if (running !== undefined) {
+    if (running !== undefined && !mayOvertake(running, purpose)) {
+      if (purpose === 'client') running.isWarm = false
       running.repositories.add(repository.name)
-      if (running.asker === repository.name) return running.flight
-      return this.#joinOther(running, () => this.join(repository, digest, stated, upstream))
+      if (running.asker === repository.name) return this.#follow(running, again)
+      return this.#joinOther(running, again)
     }
     const failure = this.#failures.get(key)
     if (failure?.reason instanceof DigestMismatch) throw failure.reason
-    this.#checkLoad()
+    this.#checkLoad(purpose)
+    if (running !== undefined) overtake(running)
 
-    const controller = new AbortController()
-    const isSuspect = failure !== undefined
-    const onFailed = (reason: unknown) => this.#failures.set(key, { reason })
-    const journey = { repository, digest, stated, upstream, controller, isSuspect, onFailed }
-    return this.#track(key, journey).flight
+    const wanted = { repository, digest, stated, upstream, isSuspect: failure !== undefined }
+    return this.#follow(this.#track(key, wanted, purpose, running?.ended), again)
   }
 
   /** How many downloads are under way. */
@@ -111,6 +119,19 @@ export class Flights {
     return departure?.departed?.isPast === true ? undefined : departure
   }
 
+  /** Whoever warms goes on with the flight of the client that has overtaken its own. */
+  async #follow(
+    departure: Departure,
+    again: () => Promise<Flight | undefined>,
+  ): Promise<Flight | undefined> {
+    try {
+      return await departure.flight
+    } catch (reason) {
+      if (!departure.isOvertaken) throw reason
+      return again()
+    }
+  }
+
   /** What upstream tells another repository is no answer to this one, unless it is the blob itself. */
   async #joinOther(
     running: Departure,
@@ -123,9 +144,17 @@ export class Flights {
   }
 
   /** Forgets the flight once it has landed or failed; failures belong to those who joined. */
-  #track(key: string, journey: Journey): Departure {
-    const { repository, controller } = journey
-    const flight = this.#depart(journey)
+  #track(
+    key: string,
+    wanted: Omit<Journey, 'controller' | 'isWarm' | 'onFailed'>,
+    purpose: Purpose,
+    overtaken: Promise<void> | undefined,
+  ): Departure {
+    const { repository } = wanted
+    const controller = new AbortController()
+    const isWarm = () => departure.isWarm
+    const onFailed = (reason: unknown) => this.#failures.set(key, { reason })
+    const flight = this.#depart({ ...wanted, controller, isWarm, onFailed }, purpose, overtaken)
     const ended = flight
       .then((departed) => {
         departure.departed = departed
@@ -143,6 +172,8 @@ export class Flights {
       departed: undefined,
       repositories: new Set([repository.name]),
       controller,
+      isWarm: purpose === 'warm',
+      isOvertaken: false,
       ended,
     }
     this.#departures.add(departure)
@@ -150,35 +181,59 @@ export class Flights {
     return departure
   }
 
-  async #depart(journey: Journey): Promise<Flight | undefined> {
+  async #depart(
+    journey: Journey,
+    purpose: Purpose,
+    overtaken: Promise<void> | undefined,
+  ): Promise<Flight | undefined> {
+    // Both would write to the same spool.
+    await overtaken
     try {
       return await depart(journey, this.#deps)
     } catch (reason) {
       const isBusy = reason instanceof UpstreamFailure && reason.kind === 'busy'
-      const stopped = isBusy ? this.#makeWay(journey.repository.upstream) : undefined
+      const mayStop = isBusy && purpose === 'client'
+      const stopped = mayStop ? this.#makeWay(journey.repository.upstream) : undefined
       if (stopped === undefined) throw reason
       await stopped.ended
       return depart(journey, this.#deps)
     }
   }
 
-  /** Throws when too much is under way already, and all of it is wanted. */
-  #checkLoad(): void {
-    if (this.#departures.size < MAX_FLIGHTS || this.#makeWay() !== undefined) return
+  /** Throws when too much is under way already, and all of it is wanted; a warming stops nothing. */
+  #checkLoad(purpose: Purpose): void {
+    if (this.#departures.size < MAX_FLIGHTS) return
+    if (purpose === 'client' && this.#makeWay() !== undefined) return
     const load = `${MAX_FLIGHTS} downloads are under way or waiting`
     throw new UpstreamFailure('busy', `${load}: try again later`)
   }
 
-  /** Stops the oldest download that nobody follows any more. */
+  /**
+   * Stops a download that no client waits for: the oldest that only a warming does, which comes back for it,
+   * else the oldest that nobody follows any more.
+   */
   #makeWay(upstream?: UpstreamName): Departure | undefined {
-    for (const departure of this.#departures) {
-      if (upstream !== undefined && departure.upstream !== upstream) continue
-      if (departure.departed?.isAbandoned !== true || departure.controller.signal.aborted) continue
-      departure.controller.abort(new UpstreamFailure('busy', 'stopped to make way for others'))
-      return departure
-    }
-    return undefined
+    const candidates = [...this.#departures].filter(
+      (one) =>
+        (upstream === undefined || one.upstream === upstream) && !one.controller.signal.aborted,
+    )
+    // One that has no answer yet may be waiting for a slot, and then has none to give.
+    const isInTheWay = (one: Departure) => upstream === undefined || one.departed !== undefined
+    const found =
+      candidates.find((one) => one.isWarm && isInTheWay(one)) ??
+      candidates.find(({ departed }) => departed?.isAbandoned === true)
+    found?.controller.abort(new UpstreamFailure('busy', 'stopped to make way for others'))
+    return found
   }
+}
+
+function mayOvertake({ isWarm, departed }: Departure, purpose: Purpose): boolean {
+  return purpose === 'client' && isWarm && departed === undefined
+}
+
+function overtake(departure: Departure): void {
+  departure.isOvertaken = true
+  departure.controller.abort(new UpstreamFailure('busy', 'a client asked for it meanwhile'))
 }
 
 function keyOf(upstream: UpstreamName, digest: Digest): string {

@@ -1,5 +1,6 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/reference.ts'
+import { NOBODY } from '../oci/reference.ts'
 import type { KeyedLock } from './keyed-lock.ts'
 import type { BlobStore, Catalog, Clock, VerifiedFile } from './ports.ts'
 
@@ -11,9 +12,12 @@ interface Deps {
   readonly clock: Clock
 }
 
-/** Moves a checked file to its place and adds its row: both, or neither. Throws NoSpace. */
+/**
+ * Moves a checked file to its place and adds its row: both, or neither. Without a repository, it is nobody's.
+ * Throws NoSpace.
+ */
 export function landFile(
-  repository: Repository,
+  repository: Repository | undefined,
   file: VerifiedFile,
   { store, catalog, locks, clock }: Deps,
 ): Promise<void> {
@@ -24,7 +28,7 @@ export function landFile(
       await catalog.landed(repository, digest, size, clock.now())
     } catch (reason) {
       // A file that no row counts would be outside every limit. One that took another's place has a row.
-      const { storedSize } = await catalog.holding(repository, digest)
+      const { storedSize } = await catalog.holding(repository ?? NOBODY, digest)
       if (storedSize === undefined) await store.delete(digest)
       throw reason
     }

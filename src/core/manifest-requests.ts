@@ -7,12 +7,14 @@ import type { Wait } from './deadline.ts'
 import { LATE, waitFor, waitUntil } from './deadline.ts'
 import { mayServeStale } from './freshness.ts'
 import type { Manifests } from './manifests.ts'
+import { missingManifest, missingTag } from './offline-misses.ts'
 import type { Answer, ManifestAnswer } from './outcome.ts'
 import type { Catalog, Clock } from './ports.ts'
 import type { TagRequest } from './tag-checks.ts'
 import type { Resolution, Tags } from './tags.ts'
 import type { ManifestBody } from './upstream.ts'
 import type { UpstreamEntry } from './upstream-entry.ts'
+import type { UpstreamMode } from './upstream-mode.ts'
 import { UpstreamFailure } from './upstream-failure.ts'
 
 export interface ManifestRequest {
@@ -65,6 +67,7 @@ export class ManifestRequests {
     const { manifests, clock } = this.#deps
     const held = await manifests.held(repository, digest)
     if (held !== undefined) return { outcome: 'hit', body: held }
+    if (entry.mode === 'offline') throw await missingManifest(repository, digest, this.#deps)
     const { result, first } = manifests.fetch(repository, digest, entry.client)
     const name = `${repository.upstream}/${repository.name}@${digest}`
     const body = await waitFor(result, wait, clock, name)
@@ -80,7 +83,7 @@ export class ManifestRequests {
   ): Promise<ManifestAnswer> {
     const { repository, need, acceptsIndex } = request
     const ask = { repository, tag, upstream: entry.client, policy: entry.tags }
-    const resolution = await this.#deps.tags.resolve(ask, need, wait)
+    const resolution = await this.#resolve(ask, need, entry.mode, wait)
     if (resolution === undefined) throw unknown(`${repository.upstream}/${repository.name}:${tag}`)
     const isForeign = !acceptsIndex && isIndexType(resolution.descriptor.mediaType)
     if (need === 'descriptor' && !isForeign) return resolution
@@ -91,6 +94,20 @@ export class ManifestRequests {
     if (child === undefined) return this.#toAnswer(repository, found)
     const { body } = await this.#byDigest(repository, child.digest, entry, wait)
     return this.#toAnswer(repository, { ...found, body })
+  }
+
+  /** Where upstream is asked only for what is not here, or never, the tag that is here is the answer. */
+  async #resolve(
+    ask: TagRequest,
+    need: ManifestRequest['need'],
+    mode: UpstreamMode,
+    wait: Wait,
+  ): Promise<Resolution | undefined> {
+    const { tags } = this.#deps
+    const here = mode === 'online' ? undefined : await tags.here(ask)
+    if (here !== undefined) return { ...here, detail: mode }
+    if (mode === 'offline') throw await missingTag(ask.repository, ask.tag, this.#deps)
+    return tags.resolve(ask, need, wait)
   }
 
   /** The manifest of a resolved tag; if upstream fails now, the one that the tag's row still names. */
@@ -151,7 +168,8 @@ export class ManifestRequests {
     const { catalog, manifests, tags, clock } = this.#deps
     const row = await catalog.resolve(ask.repository, ask.tag)
     if (row === undefined) return undefined
-    if (!mayServeStale(failure.kind, row.checkedAt, ask.policy, clock.now())) return undefined
+    const isRecent = mayServeStale(failure.kind, row.checkedAt, ask.policy, clock.now())
+    if (!isRecent && !(await catalog.keepsTag(ask.repository, ask.tag))) return undefined
     const body = await manifests.held(ask.repository, row.manifest.digest)
     if (body === undefined) return undefined
     const sighting = { descriptor: row.manifest, checkedAt: row.checkedAt }

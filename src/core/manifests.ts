@@ -14,8 +14,10 @@ import type { Log } from './log.ts'
 import { about } from './log.ts'
 import type { BlobStore, Catalog, Clock, RecordedManifest, TagCheck } from './ports.ts'
 import type { Quota } from './quota.ts'
+import { sparing } from './quota.ts'
 import { readAll } from './read-all.ts'
 import type { ManifestBody, Upstream } from './upstream.ts'
+import type { Purpose } from './purpose.ts'
 
 /** Tags whose manifest is still to come. */
 const MAX_EXPECTED = 10_000
@@ -68,18 +70,23 @@ export class Manifests {
     return body
   }
 
-  /** Asks upstream by digest, once for everyone who waits. `undefined`: upstream has no such manifest. */
+  /**
+   * Asks upstream by digest, once for everyone who waits; but a client does not wait for a warming that may
+   * itself be waiting for its turn. `undefined`: upstream has no such manifest.
+   */
   fetch(
     repository: Repository,
     digest: Digest,
     upstream: Upstream,
+    purpose: Purpose = 'client',
   ): { readonly result: Promise<ManifestBody | undefined>; readonly first: boolean } {
     const key = keyOf(repository, digest)
-    return this.#fetches.run(key, async () => {
+    const isApart = purpose === 'warm' && !this.#fetches.has(key)
+    return this.#fetches.run(isApart ? `${key} ${purpose}` : key, async () => {
       const body = await limitTime(FETCH_TIMEOUT_MS, this.#deps.clock, key, (signal) =>
         upstream.getManifest(repository.name, { kind: 'digest', digest }, signal),
       )
-      if (body !== undefined) await this.land(repository, body)
+      if (body !== undefined) await this.land(repository, body, undefined, purpose)
       return body
     })
   }
@@ -96,14 +103,20 @@ export class Manifests {
 
   /**
    * Stores the bytes, then records the manifest, its children and the tag in one transaction. Where the
-   * disk refuses, the client is still answered: a manifest is small enough to be held in memory.
+   * disk refuses, the client is still answered: a manifest is small enough to be held in memory. Whoever
+   * warms has no use for that, and is told: throws what went wrong, NoSpace above all.
    */
-  async land(repository: Repository, body: ManifestBody, tag?: TagCheck): Promise<void> {
+  async land(
+    repository: Repository,
+    body: ManifestBody,
+    tag?: TagCheck,
+    purpose: Purpose = 'client',
+  ): Promise<void> {
     const { descriptor } = body
     const key = keyOf(repository, descriptor.digest)
     const { manifest, children } = toRecord(body)
     try {
-      await this.#store(repository, body)
+      await this.#store(repository, body, purpose)
       await this.#deps.catalog.record(repository, manifest, children, tag)
       this.#unkept.delete(key)
       const expected = this.#expected.get(key) ?? new Map<Tag, TagCheck>()
@@ -119,6 +132,7 @@ export class Manifests {
       const { health, log } = this.#deps
       const fields = { ...about(repository), digest: descriptor.digest, error: reason }
       log[health.isToBlame(reason) ? 'debug' : 'error'](fields, 'failed to store manifest')
+      if (purpose === 'warm') throw reason
     } finally {
       this.#memory.set(key, body)
     }
@@ -157,9 +171,14 @@ export class Manifests {
     return undefined
   }
 
-  async #store(repository: Repository, { descriptor, bytes }: ManifestBody): Promise<void> {
-    const { store, quota, health } = this.#deps
-    const reservation = await quota.reserve(bytes.length)
+  async #store(
+    repository: Repository,
+    { descriptor, bytes }: ManifestBody,
+    purpose: Purpose,
+  ): Promise<void> {
+    const { store, quota, health, clock } = this.#deps
+    const restraint = sparing(() => purpose === 'warm', clock)
+    const reservation = await quota.reserve(bytes.length, restraint)
     try {
       const spool = await store.createSpool(repository.upstream, descriptor.digest, bytes.length)
       try {

@@ -14,6 +14,7 @@ import { toRegistryError } from './failure.ts'
 import { Flights } from './flights.ts'
 import type { RepositoryPage } from './held-repositories.ts'
 import { listHeldRepositories } from './held-repositories.ts'
+import { listHeldTags } from './held-tags.ts'
 import { InUse } from './in-use.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import type { ListPage } from './lists.ts'
@@ -31,6 +32,8 @@ import type {
   TagListAnswer,
 } from './outcome.ts'
 import type { AccessPolicy, Caller } from './access-policy.ts'
+import { createWarmSource } from './airgap/create-warm-source.ts'
+import type { WarmSource } from './airgap/warm-source.ts'
 import type { BlobStore, Catalog, Clock } from './ports.ts'
 import type { QuotaLimits } from './room.ts'
 import { evictBlob, Quota } from './quota.ts'
@@ -67,6 +70,8 @@ export class Mirror {
   readonly #health: DiskHealth
   /** For maintenance, which goes on while the mirror serves. */
   readonly control: MirrorControl
+  /** For warming, which asks upstream as clients do. */
+  readonly warmSource: WarmSource
 
   constructor(deps: MirrorDeps) {
     const { store, catalog, clock, limits, log, events = untold } = deps
@@ -84,10 +89,12 @@ export class Mirror {
     const { upstreams } = deps
     const flights = this.#flights
     const content = { store, catalog, locks, flights, manifests, tags }
-    this.control = createControl({ ...content, health, upstreams })
+    this.control = createControl({ ...content, quota, clock, health, upstreams })
     this.#manifests = new ManifestRequests({ catalog, manifests, tags, clock })
     this.#tagLists = new TagLists(clock)
     this.#referrers = new Referrers({ catalog, manifests: this.#manifests, clock, log })
+    const asked = { ...content, upstreams, referrers: this.#referrers, clock }
+    this.warmSource = createWarmSource(asked)
     this.#blobs = new BlobRequests({ ...shared, flights, inUse })
   }
 
@@ -105,10 +112,18 @@ export class Mirror {
     await this.#quota.warnIfShort()
   }
 
-  manifest(request: ManifestRequest, caller: Caller, signal: AbortSignal): Promise<ManifestAnswer> {
-    return this.#answer(request.repository, 'manifest', caller, signal, (entry, wait) =>
+  async manifest(
+    request: ManifestRequest,
+    caller: Caller,
+    signal: AbortSignal,
+  ): Promise<ManifestAnswer> {
+    const { repository, reference } = request
+    const answer = await this.#answer(repository, 'manifest', caller, signal, (entry, wait) =>
       this.#manifests.answer(request, entry, wait),
     )
+    const { catalog, clock } = this.#deps
+    catalog.served(repository, reference, clock.now())
+    return answer
   }
 
   /** The caller has to close the answer's blob. */
@@ -127,7 +142,9 @@ export class Mirror {
 
   tags(request: TagListRequest, caller: Caller, signal: AbortSignal): Promise<TagListAnswer> {
     return this.#answer(request.repository, 'tags', caller, signal, (entry, wait) =>
-      this.#tagLists.answer(request, entry, wait),
+      entry.mode === 'offline'
+        ? listHeldTags(request, this.#deps.catalog)
+        : this.#tagLists.answer(request, entry, wait),
     )
   }
 

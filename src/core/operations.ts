@@ -1,3 +1,7 @@
+import type { CheckApi } from './airgap/check-api.ts'
+import type { ExportApi } from './airgap/export-api.ts'
+import type { ImportApi } from './airgap/import-api.ts'
+import type { WarmApi } from './airgap/warm-api.ts'
 import type { MaintenanceApi } from './maintenance/maintenance-api.ts'
 
 /**
@@ -6,4 +10,8 @@ import type { MaintenanceApi } from './maintenance/maintenance-api.ts'
  */
 export interface Operations {
   readonly maintenance: MaintenanceApi
+  readonly warm: WarmApi
+  readonly check: CheckApi
+  readonly exports: ExportApi
+  readonly imports: ImportApi
 }

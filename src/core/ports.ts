@@ -2,7 +2,7 @@ import type { Attachment } from '../oci/attachment.ts'
 import type { ByteRange } from '../oci/byte-range.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Repository, Tag, UpstreamName } from '../oci/reference.ts'
+import type { Reference, Repository, Tag, UpstreamName } from '../oci/reference.ts'
 import type { Referrer } from '../oci/referrers.ts'
 import type { ReferrerList } from './lists.ts'
 import type { Ring } from './ring.ts'
@@ -98,6 +98,8 @@ export interface Spool {
   readonly length: number
   /** Takes ownership of the chunk; resolves when the spool is ready for more (back-pressure). */
   write(chunk: Uint8Array): Promise<void>
+  /** Resolves when the memory of all chunks so far may be used for something else. */
+  flushed(): Promise<void>
   /**
    * Everything is written: checks size and digest. Throws DigestMismatch for wrong bytes, and NotKept for
    * the right ones if some of them were in memory only; those who follow get them all the same.
@@ -179,23 +181,35 @@ export interface Catalog {
   ): Promise<void>
   /** Upstream confirmed that the tag still points at `digest`; anything else leaves the row as it is. */
   confirm(repository: Repository, check: TagCheck, digest: Digest): Promise<void>
-  /** Dropped at `at` (ms). `false`: it stays, because it is held or its manifest is pinned. */
+  /** Dropped at `at` (ms). `false`: it stays, as `keepsTag` says. */
   dropTag(repository: Repository, tag: Tag, at: number): Promise<boolean>
+  /** Whether the tag stays whatever upstream says of it: it is held or imported, or its manifest is pinned. */
+  keepsTag(repository: Repository, tag: Tag): Promise<boolean>
   /** The manifest as this repository published it: the media type belongs to the pair, not to the bytes. */
   manifest(repository: Repository, digest: Digest): Promise<Descriptor | undefined>
-  /** The bytes were downloaded from this repository and are stored: adds the blob, used at `at` (ms), and the link. */
-  landed(repository: Repository, digest: Digest, size: number, at: number): Promise<void>
+  /**
+   * The bytes were downloaded from this repository and are stored: adds the blob, used at `at` (ms), and the
+   * link. Without a repository: they were brought here by hand, and are nobody's yet.
+   */
+  landed(
+    repository: Repository | undefined,
+    digest: Digest,
+    size: number,
+    at: number,
+  ): Promise<void>
   /** Upstream has just proved that this repository has the digest. */
   link(repository: Repository, digest: Digest): Promise<void>
   /** All that a request for a blob needs to know, in one look-up, because every blob request needs it. */
   holding(repository: Repository, digest: Digest): Promise<Holding>
   /** Used at `at` (ms). Kept in memory and written in batches: losing a few seconds of it is harmless. */
   touch(digest: Digest, at: number): void
+  /** A client was given the manifest by that name at `at` (ms). Kept as `touch` is. */
+  served(repository: Repository, reference: Reference, at: number): void
   /**
    * Least recently used first, where using a manifest is using what it names; nothing that a pin or a hold
-   * needs. Rows may be forgotten while it is read.
+   * needs. `usedAt`: by that measure, ms since the epoch. Rows may be forgotten while it is read.
    */
-  evictionOrder(): AsyncIterable<{ readonly digest: Digest; readonly size: number }>
+  evictionOrder(): AsyncIterable<Evictable>
   /**
    * Marks the blob as being evicted, before its file goes: a crash in between is finished at the next start.
    * `false`: it stays, because a pin or a hold needs it (`pinned`) or anything names it (`named`), or it is
@@ -215,6 +229,17 @@ export interface Catalog {
   totals(): Promise<{ readonly bytes: number; readonly blobs: number }>
   /** Stored manifests of this repository whose subject is the digest: at most a few hundred. */
   heldReferrers(repository: Repository, subject: Digest): Promise<readonly Referrer[]>
+  /**
+   * Tags of this repository whose manifests are stored, in the order of ASCII, beginning after `after`, which
+   * need not exist. `undefined`: no manifest of it is stored.
+   */
+  heldTags(
+    repository: Repository,
+    after: string,
+    limit: number,
+  ): Promise<readonly Tag[] | undefined>
+  /** Stored manifests of this repository that name the digest: a few of them. */
+  parents(repository: Repository, digest: Digest): Promise<readonly Digest[]>
   /** The list that upstream gave last, if it is not so old that newer ones have taken its room. */
   referrerList(repository: Repository, subject: Digest): Promise<ReferrerList | undefined>
   /** Takes the place of an older list, never of a newer one. */
@@ -226,6 +251,13 @@ export interface Catalog {
    * order of ASCII, beginning after `after`, which need not exist.
    */
   repositories(after: string, limit: number): Promise<readonly Repository[]>
+}
+
+/** A blob that may go. */
+export interface Evictable {
+  readonly digest: Digest
+  readonly size: number
+  readonly usedAt: number
 }
 
 /** A manifest, and what it is attached to if it is. */

@@ -3,7 +3,7 @@ import type { MirrorEvents } from './events.ts'
 import type { InUse } from './in-use.ts'
 import { KeyedLock } from './keyed-lock.ts'
 import type { Log } from './log.ts'
-import type { BlobStore, Catalog } from './ports.ts'
+import type { BlobStore, Catalog, Clock } from './ports.ts'
 import { NoSpace } from './ports.ts'
 import type { Lack, QuotaLimits, Space } from './room.ts'
 import { bytesToKeepFree, lackOf } from './room.ts'
@@ -22,6 +22,21 @@ export const NO_RESERVATION: Reservation = {
   cover: async () => {},
   wrote: () => {},
   release: () => {},
+}
+
+/**
+ * What was used since then (ms since the epoch) is not evicted; `undefined`: everything may be. Asked each
+ * time, because a client may come to wait for what was begun without one.
+ */
+export type Restraint = () => number | undefined
+
+const NO_RESTRAINT: Restraint = () => undefined
+/** What nobody has asked for yet makes no room at the cost of what was asked for within a day. */
+const SPARED_MS = 24 * 60 * 60_000
+
+/** For what is fetched before anybody asks for it, as long as `isWarm` says that nobody does. */
+export function sparing(isWarm: () => boolean, clock: Clock): Restraint {
+  return () => (isWarm() ? clock.now() - SPARED_MS : undefined)
 }
 
 /** Evicted beyond what is needed, so that not every pull has to: a part of the limit, and bytes at most. */
@@ -55,12 +70,12 @@ export class Quota {
   }
 
   /** Throws NoSpace. */
-  async reserve(bytes: number): Promise<Reservation> {
+  async reserve(bytes: number, restraint = NO_RESTRAINT): Promise<Reservation> {
     let held = 0
     let written = 0
     const cover = async (total: number) => {
       if (total <= held) return
-      await this.#take(total, total - held)
+      await this.#take(total, total - held, restraint)
       held = total
     }
     await cover(bytes)
@@ -84,11 +99,11 @@ export class Quota {
   }
 
   /** Makes so many bytes of room on a disk that has none, whatever the limits. False if nothing could go. */
-  evict(bytes: number): Promise<boolean> {
+  evict(bytes: number, restraint = NO_RESTRAINT): Promise<boolean> {
     return this.#turn.run('reserve', async () => {
       const lack: Lack = { bytes, blobs: 1, kind: 'full' }
       if ((await this.#deps.store.dropLeft(bytes)) > 0) return true
-      const plan = await this.#plan(lack, 0)
+      const plan = await this.#plan(lack, 0, restraint())
       return (await this.#carryOut(plan)) > 0
     })
   }
@@ -106,12 +121,12 @@ export class Quota {
   }
 
   /** One at a time, so that two reservations never count the same free bytes or evict for each other. */
-  #take(total: number, bytes: number): Promise<void> {
+  #take(total: number, bytes: number, restraint: Restraint): Promise<void> {
     return this.#turn.run('reserve', async () => {
       const space = await this.#space()
       this.#refuseHopeless(total, space)
       const lack = await this.#lack(bytes, space)
-      if (lack.bytes > 0 || lack.blobs > 0) await this.#makeRoom(lack, bytes, space)
+      if (lack.bytes > 0 || lack.blobs > 0) await this.#makeRoom(lack, bytes, space, restraint())
       this.#reserved += bytes
     })
   }
@@ -130,7 +145,12 @@ export class Quota {
     return lackOf({ stored, promised, written: this.#written, files }, limits, space)
   }
 
-  async #makeRoom(lack: Lack, wanted: number, space: Space): Promise<void> {
+  async #makeRoom(
+    lack: Lack,
+    wanted: number,
+    space: Space,
+    spared: number | undefined,
+  ): Promise<void> {
     const slack = (this.#deps.limits.maxSize ?? space.total) * SLACK.part
     const { store, catalog } = this.#deps
     // What earlier downloads left is of use only if somebody asks again: it goes first.
@@ -138,20 +158,29 @@ export class Quota {
     const rest = { ...lack, bytes: lack.bytes - left }
     const { bytes: stored } = await catalog.totals()
     if (stored < rest.bytes) throw new NoSpace(this.#explain(wanted), lack.kind)
-    const plan = await this.#plan(rest, Math.min(slack, SLACK.atMost))
+    const plan = await this.#plan(rest, Math.min(slack, SLACK.atMost), spared)
+    if (!plan.isEnough && spared !== undefined) {
+      // The disk has not refused anything: this is all that it was asked for.
+      const restraint = `${this.#explain(wanted)}; what was used within a day does not make room for it`
+      throw new NoSpace(restraint, 'limit')
+    }
     if (!plan.isEnough) throw new NoSpace(this.#explain(wanted), lack.kind)
     const freed = (await store.dropLeft(left)) + (await this.#carryOut(plan))
     if (freed < lack.bytes) throw new NoSpace(this.#explain(wanted), lack.kind)
   }
 
-  /** What may go, least recently used first, until it is enough and as long as it still fits the slack. */
-  async #plan(lack: Lack, slack: number): Promise<Plan> {
+  /**
+   * What may go, least recently used first, until it is enough and as long as it still fits the slack; nothing
+   * that was used since `spared`.
+   */
+  async #plan(lack: Lack, slack: number, spared: number | undefined): Promise<Plan> {
     const { catalog, inUse } = this.#deps
     const blobs = new Map<Digest, number>()
     let bytes = 0
     const isEnough = () => bytes >= lack.bytes && blobs.size >= lack.blobs
     if (isEnough()) return { blobs, isEnough: true }
-    for await (const { digest, size } of catalog.evictionOrder()) {
+    for await (const { digest, size, usedAt } of catalog.evictionOrder()) {
+      if (spared !== undefined && usedAt >= spared) break
       if (isEnough() && bytes + size > lack.bytes + slack) break
       if (inUse.has(digest) || blobs.has(digest)) continue
       blobs.set(digest, size)

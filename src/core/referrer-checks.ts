@@ -4,7 +4,8 @@ import { OCI_INDEX } from '../oci/media-types.ts'
 import type { Repository } from '../oci/reference.ts'
 import { formatRepository } from '../oci/reference.ts'
 import type { Referrer } from '../oci/referrers.ts'
-import { parseReferrers, referrersTag } from '../oci/referrers.ts'
+import { mergeReferrers, parseReferrers, referrersTag } from '../oci/referrers.ts'
+import type { ErrorCode } from '../oci/registry-error.ts'
 import { RegistryError } from '../oci/registry-error.ts'
 import { Coalescer } from './coalescer.ts'
 import { limitTime, newWait } from './deadline.ts'
@@ -15,6 +16,7 @@ import { about } from './log.ts'
 import type { ManifestRequests } from './manifest-requests.ts'
 import type { ManifestAnswer, ReferrersAnswer } from './outcome.ts'
 import type { Catalog, Clock } from './ports.ts'
+import type { Purpose } from './purpose.ts'
 import { steady } from './steady-clock.ts'
 import type { UpstreamEntry } from './upstream-entry.ts'
 import { UpstreamFailure } from './upstream-failure.ts'
@@ -29,11 +31,14 @@ const MEMORY_BYTES = 16 * 1024 * 1024
 const LIST_OVERHEAD = 300
 const REFERRER_BYTES = 500
 const CHECK_TIMEOUT_MS = 60_000
+const NO_SUCH_TAG: ReadonlySet<ErrorCode> = new Set(['MANIFEST_UNKNOWN', 'NAME_UNKNOWN'])
 
 export interface ReferrersAsk {
   readonly repository: Repository
   readonly subject: Digest
   readonly entry: UpstreamEntry
+  /** Default: a client. */
+  readonly purpose?: Purpose
 }
 
 export interface ReferrerDeps {
@@ -89,7 +94,9 @@ export class ReferrerChecks {
   /** What upstream says now. Rejects with UpstreamFailure: no answer is not an empty one. */
   run(ask: ReferrersAsk): { readonly result: Promise<ReferrersAnswer>; readonly first: boolean } {
     const key = keyOf(ask)
-    return this.#checks.run(key, async () => {
+    // A client does not wait for a warming that may itself be waiting for its turn.
+    const isApart = ask.purpose === 'warm' && !this.#checks.has(key)
+    return this.#checks.run(isApart ? `${key} ${ask.purpose}` : key, async () => {
       try {
         const what = `the referrers of ${key}`
         return await limitTime(CHECK_TIMEOUT_MS, this.#deps.clock, what, (signal) =>
@@ -100,6 +107,13 @@ export class ReferrerChecks {
         throw reason
       }
     })
+  }
+
+  /** What was said of the subject before, by the API and under the tag that stands in for it. Asks nobody. */
+  async listed(ask: ReferrersAsk, signal: AbortSignal): Promise<readonly Referrer[]> {
+    const known = await this.known(ask)
+    const tagged = await this.#fromTag({ ...ask, entry: { ...ask.entry, mode: 'offline' } }, signal)
+    return mergeReferrers(known?.referrers ?? [], tagged?.referrers ?? [])
   }
 
   /** An answer from what is known, with the reason why it is not confirmed. */
@@ -154,17 +168,19 @@ export class ReferrerChecks {
     signal: AbortSignal,
   ): Promise<ReferrersAnswer | undefined> {
     const reference = { kind: 'tag', tag: referrersTag(subject) } as const
+    // Nobody comes here who does not want to know what upstream says, unless that is not to be asked.
+    const mode = entry.mode === 'offline' ? 'offline' : 'online'
     // Whatever globs say: this tag moves whenever somebody signs.
     const tags = { ...entry.tags, isImmutable: () => false }
     const request = { repository, reference, need: 'manifest', acceptsIndex: true } as const
     try {
       const wait = newWait(this.#deps.clock, signal)
-      const answer = await this.#deps.manifests.answer(request, { ...entry, tags }, wait)
+      const answer = await this.#deps.manifests.answer(request, { ...entry, tags, mode }, wait)
       const { descriptor: _, bytes: __, ...how } = answer
       return { ...how, referrers: readIndex(answer, subject) }
     } catch (reason) {
-      if (!(reason instanceof RegistryError) || reason.code !== 'MANIFEST_UNKNOWN') throw reason
-      // The registry itself says so.
+      if (!(reason instanceof RegistryError) || !NO_SUCH_TAG.has(reason.code)) throw reason
+      // The registry itself says so, or it is offline, and then what is here does.
       return undefined
     }
   }

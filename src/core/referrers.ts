@@ -1,5 +1,6 @@
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/reference.ts'
+import type { Referrer } from '../oci/referrers.ts'
 import { mergeReferrers } from '../oci/referrers.ts'
 import type { Wait } from './deadline.ts'
 import { LATE, waitFor, waitUntil } from './deadline.ts'
@@ -37,7 +38,8 @@ export class Referrers {
     entry: UpstreamEntry,
     wait: Wait,
   ): Promise<ReferrersAnswer> {
-    const found = await this.#find({ repository, subject, entry }, wait)
+    const ask = { repository, subject, entry }
+    const found = await (entry.mode === 'offline' ? this.#held(ask, wait) : this.#find(ask, wait))
     // Upstream may have lost what we hold, or not have indexed it (a registry without the API).
     const held = await this.#deps.catalog.heldReferrers(repository, subject)
     const all = mergeReferrers(found.referrers, held)
@@ -45,9 +47,17 @@ export class Referrers {
     return { ...found, referrers: all.filter((one) => one.artifactType === artifactType) }
   }
 
+  /** What upstream says now; rejects with UpstreamFailure where it says nothing. */
+  check(ask: ReferrersAsk): Promise<ReferrersAnswer> {
+    return this.#checks.run(ask).result
+  }
+
   async #find(ask: ReferrersAsk, wait: Wait): Promise<ReferrersAnswer> {
     const known = await this.#checks.known(ask)
     if (known === undefined) return this.#ask(ask, wait)
+    if (ask.entry.mode === 'cache-first') {
+      return { outcome: 'hit', detail: 'cache-first', referrers: known.referrers }
+    }
     const { clock } = this.#deps
     switch (judge(known.checkedAt, ask.entry.tags, false, clock.now())) {
       case 'fresh':
@@ -59,6 +69,19 @@ export class Referrers {
       case 'expired':
         return this.#renew(ask, known, wait)
     }
+  }
+
+  /** An entry of a list is worth something only where its manifest is here: nobody can be asked for it. */
+  async #held(ask: ReferrersAsk, wait: Wait): Promise<ReferrersAnswer> {
+    const { catalog } = this.#deps
+    const { repository } = ask
+    const referrers: Referrer[] = []
+    for (const referrer of await this.#checks.listed(ask, wait.signal)) {
+      if ((await catalog.manifest(repository, referrer.digest)) === undefined) continue
+      const { storedSize } = await catalog.holding(repository, referrer.digest)
+      if (storedSize !== undefined) referrers.push(referrer)
+    }
+    return { outcome: 'hit', detail: 'offline', referrers }
   }
 
   async #ask(ask: ReferrersAsk, wait: Wait): Promise<ReferrersAnswer> {

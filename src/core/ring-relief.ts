@@ -2,6 +2,7 @@ import type { DiskHealth } from './disk-health.ts'
 import type { Clock, Relief } from './ports.ts'
 import { NoSpace } from './ports.ts'
 import type { Quota } from './quota.ts'
+import { sparing } from './quota.ts'
 import { Ring, RING_BYTES } from './ring.ts'
 
 /** Downloads that may run in memory at the same time: 128 MiB in all. */
@@ -39,6 +40,9 @@ interface ReliefDeps {
   readonly rings: RingPool
   readonly quota: Quota
   readonly health: DiskHealth
+  readonly clock: Clock
+  /** Nobody but a warming waits for it: what cannot be kept is of no use to anyone. */
+  readonly isWarm: () => boolean
   /** The download's: when it stops, nobody waits for room. */
   readonly signal: AbortSignal
 }
@@ -59,10 +63,11 @@ export class RingRelief implements Relief {
     return this.#ring
   }
 
-  /** Nothing more of it gets to the disk. Throws NoSpace if there is no memory either. */
+  /** Nothing more of it gets to the disk. Throws NoSpace if there is no memory for it either. */
   goOnInMemory(reason: NoSpace): Ring {
-    const { rings, health, signal } = this.#deps
+    const { rings, health, isWarm, signal } = this.#deps
     health.refused(reason)
+    if (isWarm()) throw reason
     this.#ring ??= rings.take(reason, signal)
     return this.#ring
   }
@@ -77,7 +82,8 @@ export class RingRelief implements Relief {
     const bytes = Math.min(this.size ?? USUAL_BYTES, USUAL_BYTES)
     const isWorthRetrying = reason.kind === 'full' && !this.#hasRetried
     this.#hasRetried = true
-    if (isWorthRetrying && (await this.#deps.quota.evict(bytes))) return undefined
+    const { quota, isWarm, clock } = this.#deps
+    if (isWorthRetrying && (await quota.evict(bytes, sparing(isWarm, clock)))) return undefined
     return this.goOnInMemory(reason)
   }
 }

@@ -11,6 +11,7 @@ import type { Log } from './log.ts'
 import { about } from './log.ts'
 import type { Manifests } from './manifests.ts'
 import type { Catalog, Clock, TagCheck } from './ports.ts'
+import type { Purpose } from './purpose.ts'
 import { steady } from './steady-clock.ts'
 import type { ManifestBody, Upstream } from './upstream.ts'
 import { UpstreamFailure } from './upstream-failure.ts'
@@ -28,6 +29,8 @@ export interface TagRequest {
   readonly tag: Tag
   readonly upstream: Upstream
   readonly policy: TagPolicy
+  /** Default: a client. */
+  readonly purpose?: Purpose
 }
 
 /** A digest that upstream named for a tag, at a time (ms since the epoch). */
@@ -109,15 +112,31 @@ export class TagChecks {
   /** What upstream's HEAD says now; `undefined` is "no such tag". Free of charge where a GET is counted. */
   head(ask: TagRequest): Check {
     const key = nameOf(ask.repository, ask.tag)
-    const running = this.#checks.get(key)
+    // A client does not wait for a warming that may itself be waiting for its turn.
+    const own = ask.purpose === 'warm' ? `${key} ${ask.purpose}` : key
+    const running = this.#checks.get(key) ?? this.#checks.get(own)
     if (running !== undefined) return { ...running, first: false }
     const startedAt = this.#deps.clock.now()
-    const result = this.#head(ask, key, startedAt).finally(() => this.#checks.delete(key))
+    const result = this.#head(ask, key, startedAt).finally(() => this.#checks.delete(own))
     // Whoever waited may have left; the failure is remembered.
     result.catch(() => {})
     const check = { startedAt, result, first: true }
-    this.#checks.set(key, check)
+    this.#checks.set(own, check)
     return check
+  }
+
+  /** What upstream says now, without a trace but for the manifest, where the answer brought that along. */
+  async look({ repository, tag, upstream, purpose }: TagRequest): Promise<Descriptor | undefined> {
+    const { manifests, clock } = this.#deps
+    const key = nameOf(repository, tag)
+    const head = await limitTime(CHECK_TIMEOUT_MS, clock, key, (signal) =>
+      upstream.headManifest(repository.name, { kind: 'tag', tag }, signal),
+    )
+    if (head?.bytes !== undefined) {
+      const { descriptor, bytes } = head
+      await manifests.land(repository, { descriptor, bytes }, undefined, purpose)
+    }
+    return head?.descriptor
   }
 
   /** The manifest by tag: one request for a cold tag, or when upstream no longer has the digest it named. */
@@ -128,7 +147,7 @@ export class TagChecks {
   }
 
   async #get(
-    { repository, tag, upstream }: TagRequest,
+    { repository, tag, upstream, purpose }: TagRequest,
     key: string,
     checkedAt: number,
   ): Promise<Sighting | undefined> {
@@ -139,12 +158,12 @@ export class TagChecks {
       this.#absent.set(key, true)
       return undefined
     }
-    await this.#deps.manifests.land(repository, body, { tag, checkedAt })
+    await this.#deps.manifests.land(repository, body, { tag, checkedAt }, purpose)
     return this.#remember(key, { descriptor: body.descriptor, checkedAt, body })
   }
 
   async #head(
-    { repository, tag, upstream }: TagRequest,
+    { repository, tag, upstream, purpose }: TagRequest,
     key: string,
     checkedAt: number,
   ): Promise<Sighting | undefined> {
@@ -162,7 +181,7 @@ export class TagChecks {
       await this.#confirm(repository, check, descriptor.digest, bytes === undefined)
       if (bytes === undefined) return this.#remember(key, { descriptor, checkedAt })
       const body = { descriptor, bytes }
-      await manifests.land(repository, body, check)
+      await manifests.land(repository, body, check, purpose)
       return this.#remember(key, { descriptor, checkedAt, body })
     } catch (reason) {
       if (reason instanceof UpstreamFailure) {

@@ -9,6 +9,7 @@ import type { Answer } from './outcome.ts'
 import type { Sighting, TagDeps, TagRequest } from './tag-checks.ts'
 import { nameOf, TagChecks } from './tag-checks.ts'
 import type { ManifestBody } from './upstream.ts'
+import type { FailureKind } from './upstream-failure.ts'
 import { UpstreamFailure } from './upstream-failure.ts'
 
 /** What a tag points at, and how we know. */
@@ -59,9 +60,37 @@ export class Tags {
     }
   }
 
+  /** What its row says, however old that is, if the manifest is here too. */
+  async here({ repository, tag }: TagRequest): Promise<Resolution | undefined> {
+    const { catalog, manifests } = this.#deps
+    const row = await catalog.resolve(repository, tag)
+    const body = row && (await manifests.held(repository, row.manifest.digest))
+    if (body === undefined) return undefined
+    return { outcome: 'hit', descriptor: body.descriptor, body, patientUntil: Infinity }
+  }
+
   /** Its row has been changed by other hands than upstream's. */
   forget(repository: Repository, tag: Tag): void {
     this.#checks.forget({ repository, tag })
+  }
+
+  /**
+   * What upstream says now, however fresh the copy is, and nothing instead: rejects with UpstreamFailure. A
+   * tag that is held, or that is here and never moves, is not asked about. `undefined`: it is gone.
+   */
+  async check(ask: TagRequest): Promise<Sighting | undefined> {
+    const known = await this.#checks.known(ask)
+    if (known !== undefined && isSettled(known, ask)) return known
+    const found = await this.#checks.head(ask).result
+    if (found === undefined && known !== undefined) await this.#afterGone(ask, known)
+    return found
+  }
+
+  /** The same for those who only want to know: nothing of it is remembered, and the tag stays where it is. */
+  async look(ask: TagRequest): Promise<Descriptor | undefined> {
+    const known = await this.#checks.known(ask)
+    if (known !== undefined && isSettled(known, ask)) return known.descriptor
+    return this.#checks.look(ask)
   }
 
   /** For when upstream no longer has the digest that it named a moment ago: asks by tag, once. */
@@ -114,9 +143,8 @@ export class Tags {
       let found = await waitUntil(result, patientUntil, clock, wait.signal)
       if (found === LATE) {
         // An upstream that is slow is no reason to wait, as long as the copy may still be used.
-        if (mayServeStale('timeout', known.checkedAt, ask.policy, clock.now())) {
-          return this.stale(ask, known, 'upstream-slow')
-        }
+        const copy = await this.#usable(ask, known, 'timeout')
+        if (copy !== undefined) return this.stale(ask, copy, 'upstream-slow')
         found = await waitFor(result, wait, clock, nameOf(ask.repository, ask.tag))
       }
       if (found === undefined) return await this.#afterGone(ask, known)
@@ -150,11 +178,30 @@ export class Tags {
     })
   }
 
-  #afterFailure(ask: TagRequest, known: Sighting, failure: UpstreamFailure): Resolution {
-    const now = this.#deps.clock.now()
-    const isKept = failure.kind === 'denied' && ask.policy.onGone === 'keep'
-    if (!isKept && !mayServeStale(failure.kind, known.checkedAt, ask.policy, now)) throw failure
-    return this.stale(ask, known, `upstream-${failure.kind}`)
+  async #afterFailure(
+    ask: TagRequest,
+    known: Sighting,
+    failure: UpstreamFailure,
+  ): Promise<Resolution> {
+    const copy = await this.#usable(ask, known, failure.kind)
+    if (copy === undefined) throw failure
+    return this.stale(ask, copy, `upstream-${failure.kind}`)
+  }
+
+  /** What may stand in for an answer that upstream did not give; a tag that is never dropped, at any age. */
+  async #usable(
+    ask: TagRequest,
+    known: Sighting,
+    kind: FailureKind,
+  ): Promise<Sighting | undefined> {
+    const { catalog, clock } = this.#deps
+    const { repository, tag, policy } = ask
+    if (kind === 'denied' && policy.onGone === 'keep') return known
+    if (mayServeStale(kind, known.checkedAt, policy, clock.now())) return known
+    if (!(await catalog.keepsTag(repository, tag))) return undefined
+    // Not what upstream has named since, which never came.
+    const row = await catalog.resolve(repository, tag)
+    return row && { descriptor: row.manifest, checkedAt: row.checkedAt }
   }
 
   async #afterGone(ask: TagRequest, known: Sighting): Promise<Resolution | undefined> {
@@ -186,4 +233,9 @@ export class Tags {
 function toResolution(found: Sighting, answer: Answer, patientUntil = Infinity): Resolution {
   const { descriptor, body, isHeld } = found
   return { ...answer, descriptor, patientUntil, ...(body && { body }), ...(isHeld && { isHeld }) }
+}
+
+/** Nobody asks upstream about it: it is held, or never moves. */
+function isSettled({ isHeld }: Sighting, { repository, tag, policy }: TagRequest): boolean {
+  return isHeld === true || policy.isImmutable(repository.name, tag)
 }

@@ -2,13 +2,15 @@ import type { UpstreamName } from '../oci/reference.ts'
 
 /** For people, metrics, and the decision whether a check is worth a request. */
 export interface UpstreamState {
-  /** At least one, in the order in which they are asked. */
+  /** In the order in which they are asked; none of one that is offline. */
   readonly endpoints: readonly EndpointState[]
   /** So few pulls are left that none is to be spent on what is here already. */
   readonly isSaving: boolean
   /** Requests that have a slot, blobs until their last byte, and requests that wait for one. */
   readonly underWay: number
   readonly queued: number
+  /** Requests for warming that wait behind those. */
+  readonly background: number
 }
 
 export interface EndpointState {

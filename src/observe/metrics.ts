@@ -1,6 +1,8 @@
 import { collectDefaultMetrics, Gauge, Registry } from '@prometheus-io/client'
 import type { DiskState } from '../core/disk-health.ts'
 import type { MirrorEvents } from '../core/events.ts'
+import type { WarmJobReport } from '../core/maintenance/reports.ts'
+import { addJobMetrics } from './job-metrics.ts'
 import { RequestMetrics } from './request-metrics.ts'
 import type { WatchedStore } from './store-metrics.ts'
 import { StoreMetrics } from './store-metrics.ts'
@@ -29,6 +31,7 @@ export interface Metrics {
   readonly events: MirrorEvents
   /** The mirror that there is only once its events have somewhere to go. */
   watchDisk(state: () => DiskState): void
+  watchJobs(jobs: () => readonly WarmJobReport[]): void
   render(): Promise<Exposition>
 }
 
@@ -45,6 +48,8 @@ export function createMetrics({ version, upstreams, store }: MetricsOptions): Me
   const requestMetrics = new RequestMetrics(registry, upstreams)
   const upstreamMetrics = new UpstreamMetrics(registry, upstreams)
   const storeMetrics = new StoreMetrics(registry, store)
+  let jobs: (() => readonly WarmJobReport[]) | undefined
+  addJobMetrics(registry, () => jobs?.() ?? [])
   return {
     requests: requestMetrics,
     upstreams: upstreamMetrics,
@@ -53,6 +58,7 @@ export function createMetrics({ version, upstreams, store }: MetricsOptions): Me
       evicted: (bytes) => storeMetrics.evicted(bytes),
     },
     watchDisk: (state) => storeMetrics.watchDisk(state),
+    watchJobs: (watched) => (jobs = watched),
     async render() {
       return { contentType: registry.contentType, body: await registry.metrics() }
     },

@@ -2,6 +2,7 @@ import type { Registry } from '@prometheus-io/client'
 import { Counter, Gauge, Histogram } from '@prometheus-io/client'
 import type { FlightEnd } from '../core/events.ts'
 import type { Upstream } from '../core/upstream.ts'
+import type { Lanes } from '../core/upstream-entry.ts'
 import type { Received } from './metered-upstream.ts'
 import { meteredUpstream } from './metered-upstream.ts'
 
@@ -76,10 +77,13 @@ export class UpstreamMetrics {
   }
 
   /** The same upstream, watched from now on. */
-  watch(name: string, client: Upstream): Upstream {
+  watch(name: string, { client, background }: Lanes): Lanes {
     const received = { manifest: 0, blob: 0 }
     this.#watched.push({ name, client, received })
-    return meteredUpstream(client, received)
+    return {
+      client: meteredUpstream(client, received),
+      background: meteredUpstream(background, received),
+    }
   }
 
   asked({ upstream, kind, status, ms }: AskedUpstream): void {
@@ -108,7 +112,7 @@ function addUpstreamGauges(registry: Registry, upstreams: readonly Watched[]): v
   registry.registerMetric(
     new Gauge({
       name: 'oci_mirror_upstream_up',
-      help: 'Whether the circuit of any of its endpoints is closed. Unknown counts as up.',
+      help: 'Whether the circuit of any of its endpoints is closed. Unknown counts as up; absent if it is offline.',
       labelNames,
       registers: [],
       collect() {
@@ -122,14 +126,15 @@ function addUpstreamGauges(registry: Registry, upstreams: readonly Watched[]): v
   registry.registerMetric(
     new Gauge({
       name: 'oci_mirror_upstream_requests_in_flight',
-      help: 'Requests under way, blobs until their last byte, and requests that wait for a slot.',
+      help: 'Requests under way, blobs until their last byte, and requests that wait for a slot; background: of warming, behind those of clients.',
       labelNames: ['upstream', 'stage'],
       registers: [],
       collect() {
         for (const { name, client } of upstreams) {
-          const { underWay, queued } = client.state()
+          const { underWay, queued, background } = client.state()
           this.set({ upstream: name, stage: 'under_way' }, underWay)
           this.set({ upstream: name, stage: 'queued' }, queued)
+          this.set({ upstream: name, stage: 'background' }, background)
         }
       },
     }),

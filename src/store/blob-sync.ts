@@ -6,12 +6,15 @@ import type { Fs } from './fs.ts'
 import { isErrno, nodeFs } from './fs.ts'
 import type { Layout } from './layout.ts'
 import { blobDirectory, blobPath } from './layout.ts'
+import type { Suspects } from './suspects.ts'
 import { syncDirectory, SyncFailure, syncPath } from './sync-path.ts'
 
-/** Files at a time: each takes a thread for as long as the disk wants. */
+/** Files, then directories, at a time: each takes a thread for as long as the disk wants. */
 const PARALLEL = 4
 /** Files to a batch: their directories are synced once, and their rows are written together. */
 const BATCH = 128
+/** Nothing lands so often that it is never seen at rest. */
+const MAX_ROUNDS = 3
 /** Said by a file's sync, these mean that bytes may be gone for good. */
 const LOSSES = ['EIO', 'ENOSPC', 'EDQUOT'] as const
 
@@ -20,8 +23,16 @@ interface Deps {
   readonly marks: DurabilityMarks
   /** Takes the blob out of the store: file and row. */
   readonly drop: (digest: Digest) => Promise<unknown>
+  /** What the machine may have damaged is read before it is called safe. */
+  readonly suspects: Pick<Suspects, 'has' | 'check'>
   readonly log: Log
   readonly fs?: Fs
+}
+
+interface Asked {
+  readonly digest: Digest
+  readonly resolve: (isSafe: boolean) => void
+  readonly reject: (reason: unknown) => void
 }
 
 /**
@@ -36,6 +47,9 @@ export class BlobSync {
   readonly #fs: Fs
   /** Of failures that were logged, and have not been over since: a disk that stays away is told once. */
   readonly #told = new Set<string>()
+  /** Asked for one by one, and done together: the disk takes as long for one as for a few. */
+  readonly #asked: Asked[] = []
+  #isAnswering = false
 
   constructor(deps: Deps) {
     this.#deps = deps
@@ -62,28 +76,55 @@ export class BlobSync {
    * `true`: the blob survives the loss of power. `false`: it is not stored (any more), or cannot be brought
    * to disk now.
    */
-  async sync(digest: Digest): Promise<boolean> {
-    this.#deps.marks.take(digest)
-    const synced = await this.#syncAll([digest])
-    this.#deps.marks.settleForGood(synced)
-    return synced.length > 0
+  sync(digest: Digest): Promise<boolean> {
+    const { promise, resolve, reject } = Promise.withResolvers<boolean>()
+    this.#asked.push({ digest, resolve, reject })
+    if (!this.#isAnswering) void this.#answer()
+    return promise
+  }
+
+  /** Never rejects: each is told of its own. */
+  async #answer(): Promise<void> {
+    this.#isAnswering = true
+    while (this.#asked.length > 0) {
+      const batch = this.#asked.splice(0, BATCH)
+      try {
+        const safe = await this.#secure([...new Set(batch.map(({ digest }) => digest))])
+        for (const { digest, resolve } of batch) resolve(safe.has(digest))
+      } catch (reason) {
+        for (const { reject } of batch) reject(reason)
+      }
+    }
+    this.#isAnswering = false
+  }
+
+  /** Of these, those that survive the loss of power: files, names and rows. */
+  async #secure(digests: readonly Digest[]): Promise<ReadonlySet<Digest>> {
+    const { marks, suspects } = this.#deps
+    const safe = new Set<Digest>()
+    let left = digests
+    for (let round = 1; left.length > 0 && round <= MAX_ROUNDS; round += 1) {
+      for (const digest of left) if (suspects.has(digest)) await suspects.check(digest)
+      for (const digest of left) marks.take(digest)
+      const synced = await this.#syncAll(left)
+      const settled = new Set(marks.settleForGood(synced))
+      for (const digest of settled) safe.add(digest)
+      // It has landed anew meanwhile: what is there now is another file.
+      left = synced.filter((digest) => !settled.has(digest))
+    }
+    return safe
   }
 
   /** Those that are on disk now. */
   async #syncAll(digests: readonly Digest[]): Promise<readonly Digest[]> {
-    const { layout } = this.#deps
     const synced: Digest[] = []
-    const left = [...digests]
-    const work = async () => {
-      for (let digest = left.pop(); digest !== undefined; digest = left.pop()) {
-        if (await this.#syncBlob(digest)) synced.push(digest)
-      }
-    }
-    await Promise.all(Array.from({ length: PARALLEL }, work))
+    await eachInParallel(digests, async (digest) => {
+      if (await this.#syncBlob(digest)) synced.push(digest)
+    })
     const lost = new Set<Digest>()
-    for (const [directory, names] of byDirectory(layout, synced)) {
+    await eachInParallel(byDirectory(this.#deps.layout, synced), async ([directory, names]) => {
       if (!(await this.#syncDirectory(directory))) for (const digest of names) lost.add(digest)
-    }
+    })
     return synced.filter((digest) => !lost.has(digest))
   }
 
@@ -140,4 +181,15 @@ function byDirectory(
     }
   }
   return names
+}
+
+async function eachInParallel<T>(
+  items: Iterable<T>,
+  task: (item: T) => Promise<void>,
+): Promise<void> {
+  const left = items[Symbol.iterator]()
+  const work = async () => {
+    for (let next = left.next(); next.done !== true; next = left.next()) await task(next.value)
+  }
+  await Promise.all(Array.from({ length: PARALLEL }, work))
 }

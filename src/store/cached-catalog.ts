@@ -3,7 +3,7 @@ import type { ReferrerList } from '../core/lists.ts'
 import type { Catalog, RecordedManifest, TagCheck, TagRecord } from '../core/ports.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Repository, Tag } from '../oci/reference.ts'
+import type { Reference, Repository, Tag } from '../oci/reference.ts'
 
 /** Bytes of tag rows kept in memory: some tens of thousands. */
 const MEMORY_BYTES = 16 * 1024 * 1024
@@ -56,6 +56,10 @@ export class CachedCatalog implements Catalog {
     return isGone
   }
 
+  keepsTag(repository: Repository, tag: Tag) {
+    return this.#inner.keepsTag(repository, tag)
+  }
+
   /** Its row has been changed by maintenance. */
   forgetTag(repository: Repository, tag: Tag): void {
     this.#tags.delete(keyOf(repository, tag))
@@ -65,7 +69,7 @@ export class CachedCatalog implements Catalog {
     return this.#inner.manifest(repository, digest)
   }
 
-  landed(repository: Repository, digest: Digest, size: number, at: number) {
+  landed(repository: Repository | undefined, digest: Digest, size: number, at: number) {
     return this.#inner.landed(repository, digest, size, at)
   }
 
@@ -79,6 +83,10 @@ export class CachedCatalog implements Catalog {
 
   touch(digest: Digest, at: number) {
     this.#inner.touch(digest, at)
+  }
+
+  served(repository: Repository, reference: Reference, at: number) {
+    this.#inner.served(repository, reference, at)
   }
 
   evictionOrder() {
@@ -107,6 +115,14 @@ export class CachedCatalog implements Catalog {
 
   heldReferrers(repository: Repository, subject: Digest) {
     return this.#inner.heldReferrers(repository, subject)
+  }
+
+  heldTags(repository: Repository, after: string, limit: number) {
+    return this.#inner.heldTags(repository, after, limit)
+  }
+
+  parents(repository: Repository, digest: Digest) {
+    return this.#inner.parents(repository, digest)
   }
 
   referrerList(repository: Repository, subject: Digest) {

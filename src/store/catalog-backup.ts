@@ -1,4 +1,4 @@
-import { findFaultAside } from './catalog-fault.ts'
+import { findFault, findFaultAside } from './catalog-fault.ts'
 import type { Fs } from './fs.ts'
 import { nodeFs } from './fs.ts'
 import type { Layout } from './layout.ts'
@@ -16,14 +16,22 @@ export class CatalogBackup {
   readonly #catalog: BackedUp
   readonly #layout: Layout
   readonly #fs: Fs
+  readonly #isServing: () => boolean
   /** `changes()` of the catalog that is backed up. */
   #covered: number | undefined
   #running: Promise<void> = Promise.resolve()
 
-  constructor(catalog: BackedUp, layout: Layout, fs: Fs = nodeFs) {
+  /** `isServing`: there are clients who would notice if this took all of the thread. */
+  constructor(
+    catalog: BackedUp,
+    layout: Layout,
+    fs: Fs = nodeFs,
+    isServing: () => boolean = () => true,
+  ) {
     this.#catalog = catalog
     this.#layout = layout
     this.#fs = fs
+    this.#isServing = isServing
   }
 
   /**
@@ -48,7 +56,8 @@ export class CatalogBackup {
     // What a run that was killed left there would be taken for the beginning of this one.
     await this.#fs.remove(path)
     await this.#catalog.copyTo(path)
-    const fault = await findFaultAside(path)
+    // A thread of its own takes memory that a single command can do without.
+    const fault = this.#isServing() ? await findFaultAside(path) : findFault(path)
     if (fault !== undefined) {
       await this.#fs.rename(path, suspect)
       const hint = 'restart the mirror, which then restores its last good backup'

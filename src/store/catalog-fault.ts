@@ -6,6 +6,8 @@ import Database from 'better-sqlite3'
 
 /** Bytes. */
 const SMALL = 4 * 1024 * 1024
+/** Negative: KiB, and not pages. */
+const CACHE_KIB = -512
 
 /** What the thread is told, and answers. */
 export interface FaultSearch {
@@ -24,6 +26,8 @@ export function findFault(path: string): string | undefined {
   try {
     // Not for reading only: then the log that it makes would stay behind.
     database = new Database(path, { fileMustExist: true })
+    // Each page is looked at once: what is kept of them is of no use.
+    database.pragma(`cache_size = ${CACHE_KIB}`)
     const said = String(database.pragma('quick_check(1)', { simple: true }))
     return said === 'ok' ? undefined : said.replaceAll(/\s+/g, ' ')
   } catch (cause) {

@@ -17,6 +17,7 @@ export function removeFromCatalog(
   const tags = 'tag' in target ? [target.tag] : tagsAt(sql, id, target.digest)
   for (const tag of tags) {
     if (sql.dropTag.run(id, tag).changes > 0) sql.note.run(id, tag, null, at)
+    sql.dropMark.run(id, tag)
   }
   const manifests = root === undefined ? new Set<Digest>() : unneeded(sql, id, root)
   const named = new Set(manifests)

@@ -7,8 +7,10 @@ import { StartError } from '../core/start-error.ts'
  *
  * ```
  * repositories    id, upstream, name          docker.io, library/alpine
- * tags            repository, tag             → digest and checked_at (ms), when upstream last said so
- * manifests       repository, digest          media type and size as this repository published them
+ * tags            repository, tag             → digest and checked_at (ms), when upstream last said so;
+ *                                             served_at (ms): a client was last given it by this name, or 0
+ * manifests       repository, digest          media type and size as this repository published them;
+ *                                             served_at (ms): a client last asked for it by its digest, or 0
  * children        repository, digest, parent  what a held manifest (parent) names, with the size it states
  * referrers       repository, subject, digest what a held manifest (digest) is attached to, and as what
  * referrer_lists  upstream, name, subject     what upstream said refers to it, and when; size counts towards
@@ -19,11 +21,15 @@ import { StartError } from '../core/start-error.ts'
  *                                             durability: 0 may still be in the machine's memory only, 1 on
  *                                             disk, 2 suspect, because the machine went down before it was 1
  *                                             adopted_at (ms): found as a file, and nobody has proved since to
- *                                             whom it belongs; else NULL
+ *                                             whom it belongs; else NULL. brought_by: the id of the bundle that an
+ *                                             import took it from, as long as it is nobody's; else NULL
  * tag_history     id, repository, tag         appended when a tag's row changes: digest (NULL: dropped) and at (ms)
  * holds           repository, tag             the tag stays at its row's digest, which is kept as a pinned one is;
  *                                             with the manifest's type and size
  * pins            repository, digest          the manifest, and what it names in turn, is never evicted
+ * imports         repository, tag             the digest that an import gave it, when (at, ms), and from which bundle
+ *                                             (id, or NULL, and name); as long as the tag has that digest
+ * bundles         id                          imported here: name, created_at (ms, where it was made) and at (ms)
  * boots           one row                     the boot of the machine that the catalog was last used in
  * verify_run      one row                     how far a verification has come, so that the next one goes on there
  * ```
@@ -159,8 +165,42 @@ CREATE TABLE boots (
 ) STRICT;
 `
 
+/** What was brought in by hand, and from where. */
+const IMPORTS = `
+ALTER TABLE blobs ADD COLUMN brought_by TEXT;
+CREATE TABLE imports (
+  repository INTEGER NOT NULL,
+  tag TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  bundle TEXT,
+  name TEXT NOT NULL,
+  PRIMARY KEY (repository, tag)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE bundles (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+`
+
+/** Until then only clients used manifests: for those that were stored before, that is when they were given out. */
+const SERVED = `
+ALTER TABLE tags ADD COLUMN served_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE manifests ADD COLUMN served_at INTEGER NOT NULL DEFAULT 0;
+UPDATE manifests SET served_at = coalesce(
+  (SELECT used_at FROM blobs b WHERE b.digest = manifests.digest AND b.adopted_at IS NULL), 0
+);
+`
+
+/** Of a tag that moves every hour, each digest that it had is looked for in its history. */
+const HISTORY = `
+CREATE INDEX tag_history_by_digest ON tag_history (repository, digest);
+`
+
 /** The step at index n makes a file of version n into one of version n + 1; a new file takes them all. */
-const STEPS = [TABLES, REFERRERS, UPKEEP, EVICTION, DURABILITY]
+const STEPS = [TABLES, REFERRERS, UPKEEP, EVICTION, DURABILITY, IMPORTS, SERVED, HISTORY]
 const VERSION = STEPS.length
 
 /** Settings that belong to the connection, not to the file: SQLite forgets them at every open. */

@@ -1,5 +1,6 @@
 import type { Database } from 'better-sqlite3'
 import { CLOCK_ERROR_MS } from '../core/freshness.ts'
+import type { Holding } from '../core/ports.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { RepositoryName, Tag, UpstreamName } from '../oci/reference.ts'
 import { evictionStatements } from './eviction-statements.ts'
@@ -12,19 +13,30 @@ interface TagRow {
   readonly is_held: 0 | 1
 }
 
-interface ReferrerRow {
-  readonly digest: Digest
-  readonly media_type: string
-  readonly size: number
-  readonly artifact_type: string | null
-  readonly annotations: string | null
-}
-
 interface HoldingRow {
   readonly is_linked: 0 | 1
   readonly came_from_upstream: 0 | 1
   readonly stored_size: number | null
   readonly stated_size: number | null
+}
+
+/** Of a row of `tags`: whatever upstream says of the tag, it is not taken away. */
+const STAYS = `
+  EXISTS (SELECT 1 FROM holds h WHERE h.repository = tags.repository AND h.tag = tags.tag)
+  OR EXISTS (SELECT 1 FROM pins p WHERE p.repository = tags.repository AND p.digest = tags.digest)
+  OR EXISTS (
+    SELECT 1 FROM imports i
+    WHERE i.repository = tags.repository AND i.tag = tags.tag AND i.digest = tags.digest
+  )
+`
+
+export function toHolding(row: HoldingRow | undefined): Holding {
+  const isNamedHere = typeof row?.stated_size === 'number' && row.came_from_upstream === 1
+  return {
+    standing: row?.is_linked === 1 ? 'proved' : isNamedHere ? 'named' : undefined,
+    storedSize: row?.stored_size ?? undefined,
+    statedSize: row?.stated_size ?? undefined,
+  }
 }
 
 /** Everything that the catalog says to SQLite, prepared once. */
@@ -90,9 +102,10 @@ function tagStatements(database: Database) {
        AND (checked_at < @at OR checked_at > @at + ${CLOCK_ERROR_MS})`,
     ),
     dropTag: database.prepare<{ readonly id: number; readonly tag: Tag }>(
-      `DELETE FROM tags WHERE repository = @id AND tag = @tag
-       AND NOT EXISTS (SELECT 1 FROM holds WHERE repository = @id AND tag = @tag)
-       AND NOT EXISTS (SELECT 1 FROM pins p WHERE p.repository = @id AND p.digest = tags.digest)`,
+      `DELETE FROM tags WHERE repository = @id AND tag = @tag AND NOT (${STAYS})`,
+    ),
+    keepsTag: database.prepare<{ readonly id: number; readonly tag: Tag }, 1>(
+      `SELECT 1 FROM tags WHERE repository = @id AND tag = @tag AND (${STAYS})`,
     ),
     hasTag: database.prepare<{ readonly id: number; readonly tag: Tag }, 1>(
       'SELECT 1 FROM tags WHERE repository = @id AND tag = @tag',
@@ -125,22 +138,6 @@ function referrerStatements(database: Database) {
       `INSERT INTO referrers (repository, subject, digest, artifact_type, annotations)
        VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
     ),
-    heldReferrers: database.prepare<[number, Digest, number], ReferrerRow>(
-      `SELECT r.digest, m.media_type, m.size, r.artifact_type, r.annotations FROM referrers r
-       JOIN manifests m ON m.repository = r.repository AND m.digest = r.digest
-       JOIN blobs b ON b.digest = r.digest AND b.dead = 0
-       WHERE r.repository = ? AND r.subject = ? LIMIT ?`,
-    ),
-    repositories: database.prepare<
-      [string, number],
-      { readonly upstream: UpstreamName; readonly name: RepositoryName }
-    >(
-      `SELECT upstream, name FROM repositories r
-       WHERE upstream || '/' || name > ? AND EXISTS (
-         SELECT 1 FROM manifests m JOIN blobs b ON b.digest = m.digest AND b.dead = 0
-         WHERE m.repository = r.id
-       ) ORDER BY upstream || '/' || name LIMIT ?`,
-    ),
   }
 }
 
@@ -171,7 +168,17 @@ function blobStatements(database: Database) {
     }>(
       `INSERT INTO blobs (digest, size, used_at, ranked_at) VALUES (@digest, @size, @at, @at)
        ON CONFLICT DO UPDATE SET size = @size, used_at = @at, ranked_at = max(ranked_at, @at), dead = 0,
-         durability = 0, adopted_at = NULL`,
+         durability = 0, adopted_at = NULL, brought_by = NULL`,
+    ),
+    bringBlob: database.prepare<{
+      readonly digest: Digest
+      readonly size: number
+      readonly at: number
+    }>(
+      `INSERT INTO blobs (digest, size, used_at, ranked_at, adopted_at)
+       VALUES (@digest, @size, @at, @at, @at)
+       ON CONFLICT DO UPDATE SET size = @size, used_at = @at, ranked_at = max(ranked_at, @at), dead = 0,
+         durability = 0, adopted_at = @at`,
     ),
     adoptBlob: database.prepare<{
       readonly digest: Digest
@@ -182,17 +189,13 @@ function blobStatements(database: Database) {
        VALUES (@digest, @size, @at, @at, @at) ON CONFLICT DO NOTHING`,
     ),
     claimBlob: database.prepare<[Digest]>(
-      'UPDATE blobs SET adopted_at = NULL WHERE digest = ? AND adopted_at IS NOT NULL',
+      'UPDATE blobs SET adopted_at = NULL, brought_by = NULL WHERE digest = ? AND adopted_at IS NOT NULL',
     ),
     changes: database.prepare<[], { readonly changes: number }>(
       'SELECT total_changes() AS changes',
     ),
     size: database.prepare<[Digest], { readonly size: number }>(
       'SELECT size FROM blobs WHERE digest = ?',
-    ),
-    touch: database.prepare<{ readonly digest: Digest; readonly at: number }>(
-      `UPDATE blobs SET used_at = @at, ranked_at = max(ranked_at, @at)
-       WHERE digest = @digest AND used_at < @at`,
     ),
   }
 }

@@ -8,7 +8,7 @@ import { isDiskRefusal, isErrno } from './fs.ts'
 import { openLeftSpool } from './left-spool.ts'
 import type { TapeOptions } from './spool-tape.ts'
 import { SpoolTape } from './spool-tape.ts'
-import { untilAborted } from './until-aborted.ts'
+import { untilAborted } from '../core/until-aborted.ts'
 import { DiskVerifiedFile } from './verified-file.ts'
 
 /** Bytes that may wait for the disk before the download is slowed down. */
@@ -85,6 +85,10 @@ export class DiskSpool implements Spool {
     this.#pendingBytes += chunk.length
     this.#flushing ??= this.#flush()
     if (this.#pendingBytes > MAX_PENDING) await this.#flushing
+  }
+
+  async flushed(): Promise<void> {
+    await this.#flushing
   }
 
   async finish(): Promise<VerifiedFile> {

@@ -58,16 +58,21 @@ export class DurabilityMarks {
     this.#inHand.add(digest)
   }
 
-  /** What `pending` and `take` gave out has been synced. */
-  settle(digests: readonly Digest[]): void {
-    this.#database.transaction(() => {
-      for (const digest of digests) if (this.#inHand.delete(digest)) this.#sql.settle.run(digest)
-    })()
+  /**
+   * What `pending` and `take` gave out has been synced. Returns those that it still is true of: what has landed
+   * again since is another file, and what is suspect is not right because it is on disk.
+   */
+  settle(digests: readonly Digest[]): readonly Digest[] {
+    return this.#database.transaction(() =>
+      digests.filter(
+        (digest) => this.#inHand.delete(digest) && this.#sql.settle.run(digest).changes > 0,
+      ),
+    )()
   }
 
   /** The same; when it returns, the row and all that was committed before are on disk too. */
-  settleForGood(digests: readonly Digest[]): void {
-    writeForGood(this.#database, () => this.settle(digests))
+  settleForGood(digests: readonly Digest[]): readonly Digest[] {
+    return writeForGood(this.#database, () => this.settle(digests))
   }
 
   /** A suspect's bytes were looked at, and are right: to be synced as if it had just landed. */
@@ -98,7 +103,9 @@ function prepare(database: Database) {
       `SELECT digest FROM blobs WHERE durability = 0 AND durability <> 1 AND digest > ?
        ORDER BY digest LIMIT ?`,
     ),
-    settle: database.prepare<[Digest]>('UPDATE blobs SET durability = 1 WHERE digest = ?'),
+    settle: database.prepare<[Digest]>(
+      'UPDATE blobs SET durability = 1 WHERE digest = ? AND durability <> 2',
+    ),
     clear: database.prepare<[Digest]>(
       'UPDATE blobs SET durability = 0 WHERE digest = ? AND durability = 2',
     ),

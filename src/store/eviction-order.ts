@@ -1,15 +1,11 @@
 import type Database from 'better-sqlite3'
+import type { Evictable } from '../core/ports.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Statements } from './catalog-statements.ts'
 import { Turns } from './turns.ts'
 
 /** Rows of one query. */
 const PAGE = 128
-
-interface Evictable {
-  readonly digest: Digest
-  readonly size: number
-}
 
 /**
  * Least recently used first, what a pin or a hold needs not at all. A row that comes up although a manifest
@@ -40,7 +36,7 @@ export async function* evictionOrder(
     }
     rerank(database, sql, later)
     for (const { digest, size, ranked_at } of page) {
-      if (!kept.has(digest) && !later.has(digest)) yield { digest, size }
+      if (!kept.has(digest) && !later.has(digest)) yield { digest, size, usedAt: ranked_at }
       rank = ranked_at
       last = digest
     }

@@ -236,6 +236,9 @@ function removals(database: Database) {
       'SELECT tag FROM tags WHERE repository = ? AND digest = ? ORDER BY tag',
     ),
     dropTag: database.prepare<[number, Tag]>('DELETE FROM tags WHERE repository = ? AND tag = ?'),
+    dropMark: database.prepare<[number, Tag]>(
+      'DELETE FROM imports WHERE repository = ? AND tag = ?',
+    ),
     isManifest: database.prepare<[number, Digest], 1>(
       'SELECT 1 FROM manifests WHERE repository = ? AND digest = ?',
     ),

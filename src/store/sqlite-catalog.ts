@@ -1,26 +1,30 @@
 import Database from 'better-sqlite3'
 import type { ReferrerList } from '../core/lists.ts'
 import type { Inventory } from '../core/maintenance/inventory.ts'
-import type { Catalog, Holding, RecordedManifest, TagCheck, TagRecord } from '../core/ports.ts'
+import type {
+  Catalog,
+  Evictable,
+  Holding,
+  RecordedManifest,
+  TagCheck,
+  TagRecord,
+} from '../core/ports.ts'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Repository, Tag } from '../oci/reference.ts'
+import type { Reference, Repository, Tag } from '../oci/reference.ts'
 import type { Referrer } from '../oci/referrers.ts'
 import { configure, migrate } from './catalog-schema.ts'
 import type { Statements } from './catalog-statements.ts'
-import { prepareStatements } from './catalog-statements.ts'
+import { prepareStatements, toHolding } from './catalog-statements.ts'
 import { DurabilityMarks } from './durability-marks.ts'
 import { evictionOrder } from './eviction-order.ts'
 import { refusing } from './fs.ts'
+import { HeldContent } from './held-content.ts'
 import { ReferrerLists } from './referrer-lists.ts'
 import { RepositoryIds } from './repository-ids.ts'
 import { SqliteInventory } from './sqlite-inventory.ts'
+import { UseTimes } from './use-times.ts'
 
-/** Last-used times are written this often: one transaction for many requests. */
-const TOUCH_EVERY_MS = 5_000
-/** More than anyone attaches; with the limit on annotations, a bound on what an answer holds. */
-const MAX_HELD_REFERRERS = 256
-const MAX_TOUCHED = 100_000
 /** Pages of 4 KiB at a time: some milliseconds. */
 const BACKUP_PAGES = 1_000
 
@@ -32,25 +36,24 @@ export class SqliteCatalog implements Catalog {
   readonly #database: Database.Database
   readonly #sql: Statements
   readonly #referrerLists: ReferrerLists
+  readonly #held: HeldContent
   readonly durability: DurabilityMarks
   readonly #repositories: RepositoryIds
-  readonly #touched = new Map<Digest, number>()
-  readonly #timer: NodeJS.Timeout
+  readonly #times: UseTimes
   #bytes: number
   #blobs: number
-  /** Rows changed by writing last-used times. */
-  #touches = 0
 
   private constructor(database: Database.Database) {
     this.#database = database
     this.#sql = prepareStatements(database)
     this.#repositories = new RepositoryIds(database, this.#sql)
     this.#referrerLists = new ReferrerLists(database)
+    this.#held = new HeldContent(database, this.#repositories)
     this.durability = new DurabilityMarks(database)
     const { bytes, blobs } = this.#sql.totals.get() ?? { bytes: 0, blobs: 0 }
     this.#bytes = bytes
     this.#blobs = blobs
-    this.#timer = setInterval(() => this.#flushTouches(), TOUCH_EVERY_MS).unref()
+    this.#times = new UseTimes(database)
   }
 
   /** Throws StartError for a file of another version. */
@@ -64,6 +67,11 @@ export class SqliteCatalog implements Catalog {
       database.close()
       throw reason
     }
+  }
+
+  /** For one command: pages are read from the system's own cache again, which costs microseconds. */
+  spareMemory(): void {
+    this.#database.pragma('cache_size = -1024')
   }
 
   async resolve(repository: Repository, tag: Tag): Promise<TagRecord | undefined> {
@@ -114,16 +122,27 @@ export class SqliteCatalog implements Catalog {
     return hasTag.get({ id, tag }) === undefined
   }
 
+  async keepsTag(repository: Repository, tag: Tag): Promise<boolean> {
+    const id = this.#repositories.find(repository)
+    return id !== undefined && this.#sql.keepsTag.get({ id, tag }) !== undefined
+  }
+
   async manifest(repository: Repository, digest: Digest): Promise<Descriptor | undefined> {
     const id = this.#repositories.find(repository)
     const row = id === undefined ? undefined : this.#sql.manifest.get(id, digest)
     return row && { digest, mediaType: row.media_type, size: row.size }
   }
 
-  async landed(repository: Repository, digest: Digest, size: number, at: number): Promise<void> {
-    const { size: storedSize, putBlob, putLink } = this.#sql
+  async landed(
+    repository: Repository | undefined,
+    digest: Digest,
+    size: number,
+    at: number,
+  ): Promise<void> {
+    const { size: storedSize, putBlob, bringBlob, putLink } = this.#sql
     const earlier = storedSize.get(digest)
     this.#write(() => {
+      if (repository === undefined) return void bringBlob.run({ digest, size, at })
       putBlob.run({ digest, size, at })
       putLink.run(digest, this.#repositories.idOf(repository), 1)
     })
@@ -149,22 +168,19 @@ export class SqliteCatalog implements Catalog {
   async holding(repository: Repository, digest: Digest): Promise<Holding> {
     // No repository has the number 0: then only the stored size can be found.
     const id = this.#repositories.find(repository) ?? 0
-    const row = this.#sql.holding.get({ id, digest, upstream: repository.upstream })
-    const isNamedHere = typeof row?.stated_size === 'number' && row.came_from_upstream === 1
-    const standing = row?.is_linked === 1 ? 'proved' : isNamedHere ? 'named' : undefined
-    return {
-      standing,
-      storedSize: row?.stored_size ?? undefined,
-      statedSize: row?.stated_size ?? undefined,
-    }
+    return toHolding(this.#sql.holding.get({ id, digest, upstream: repository.upstream }))
   }
 
   touch(digest: Digest, at: number): void {
-    this.#touched.set(digest, at)
+    this.#times.touch(digest, at)
   }
 
-  evictionOrder(): AsyncIterable<{ readonly digest: Digest; readonly size: number }> {
-    this.#flushTouches()
+  served(repository: Repository, reference: Reference, at: number): void {
+    this.#times.serve(repository, reference, at)
+  }
+
+  evictionOrder(): AsyncIterable<Evictable> {
+    this.#times.write()
     return evictionOrder(this.#database, this.#sql)
   }
 
@@ -194,7 +210,7 @@ export class SqliteCatalog implements Catalog {
     })
     this.#bytes -= row.size
     this.#blobs -= 1
-    this.#touched.delete(digest)
+    this.#times.forget(digest)
   }
 
   async tombstones(): Promise<readonly Digest[]> {
@@ -206,17 +222,19 @@ export class SqliteCatalog implements Catalog {
   }
 
   async heldReferrers(repository: Repository, subject: Digest): Promise<readonly Referrer[]> {
-    const id = this.#repositories.find(repository)
-    if (id === undefined) return []
-    return this.#sql.heldReferrers.all(id, subject, MAX_HELD_REFERRERS).map((row) => ({
-      digest: row.digest,
-      mediaType: row.media_type,
-      size: row.size,
-      ...(row.artifact_type !== null && { artifactType: row.artifact_type }),
-      ...(row.annotations !== null && {
-        annotations: JSON.parse(row.annotations) as Readonly<Record<string, string>>,
-      }),
-    }))
+    return this.#held.referrers(repository, subject)
+  }
+
+  async heldTags(
+    repository: Repository,
+    after: string,
+    limit: number,
+  ): Promise<readonly Tag[] | undefined> {
+    return this.#held.tags(repository, after, limit)
+  }
+
+  async parents(repository: Repository, digest: Digest): Promise<readonly Digest[]> {
+    return this.#held.parents(repository, digest)
   }
 
   async referrerList(repository: Repository, subject: Digest): Promise<ReferrerList | undefined> {
@@ -236,17 +254,17 @@ export class SqliteCatalog implements Catalog {
   }
 
   async repositories(after: string, limit: number): Promise<readonly Repository[]> {
-    return this.#sql.repositories.all(after, limit)
+    return this.#held.repositories(after, limit)
   }
 
   /** The same rows, for maintenance. `onTag` is told of each tag that it changes. */
   inventory(onTag: (repository: Repository, tag: Tag) => void): Inventory {
-    return new SqliteInventory(this.#database, onTag)
+    return new SqliteInventory(this.#database, onTag, this.#times)
   }
 
   /** Rows changed since it was opened, last-used times aside: losing those is harmless. */
   changes(): number {
-    return (this.#sql.changes.get()?.changes ?? 0) - this.#touches
+    return (this.#sql.changes.get()?.changes ?? 0) - this.#times.changes
   }
 
   /** A copy of the whole at one moment, made in pieces between which requests are answered. */
@@ -255,26 +273,9 @@ export class SqliteCatalog implements Catalog {
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#timer)
-    this.#flushTouches()
+    this.#times.close()
     this.#database.pragma('wal_checkpoint(TRUNCATE)')
     this.#database.close()
-  }
-
-  #flushTouches(): void {
-    if (this.#touched.size === 0) return
-    try {
-      this.#database.transaction(() => {
-        for (const [digest, at] of this.#touched) {
-          this.#touches += this.#sql.touch.run({ digest, at }).changes
-        }
-      })()
-      this.#touched.clear()
-    } catch {
-      // A locked or full database: the times are kept for the next turn, and bounded, because losing
-      // some only makes eviction a little less exact.
-      if (this.#touched.size > MAX_TOUCHED) this.#touched.clear()
-    }
   }
 
   /** One transaction, all of it or nothing. Throws NoSpace where the disk refuses. */

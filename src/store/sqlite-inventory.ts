@@ -8,6 +8,7 @@ import type {
   InventoryCounts,
   Owner,
   Removal,
+  ServedImage,
   TagChange,
   VerifyRun,
 } from '../core/maintenance/inventory.ts'
@@ -18,7 +19,11 @@ import { removeFromCatalog } from './catalog-removal.ts'
 import { writeForGood } from './for-good.ts'
 import type { BlobRow, ImageRow, InventoryStatements } from './inventory-statements.ts'
 import { prepareInventory } from './inventory-statements.ts'
+import { ServedImages } from './served-images.ts'
+import { SqliteImports } from './sqlite-imports.ts'
 import { pagesOf, Turns } from './turns.ts'
+import { UntaggedManifests } from './untagged-manifests.ts'
+import type { UseTimes } from './use-times.ts'
 
 /** Rows of one query: some milliseconds. */
 const PAGE = 1_000
@@ -29,12 +34,22 @@ export class SqliteInventory implements Inventory {
   readonly #sql: InventoryStatements
   readonly #onTag: (repository: Repository, tag: Tag) => void
   readonly #turns = new Turns()
+  readonly imports: SqliteImports
+  readonly #served: ServedImages
+  readonly #untagged: UntaggedManifests
 
   /** `onTag` is told of each tag whose row has been changed here. */
-  constructor(database: Database, onTag: (repository: Repository, tag: Tag) => void) {
+  constructor(
+    database: Database,
+    onTag: (repository: Repository, tag: Tag) => void,
+    times: Pick<UseTimes, 'write'>,
+  ) {
     this.#database = database
     this.#sql = prepareInventory(database)
     this.#onTag = onTag
+    this.imports = new SqliteImports(database, onTag)
+    this.#served = new ServedImages(database, times)
+    this.#untagged = new UntaggedManifests(database)
   }
 
   async images(glob: string, after: string, limit: number): Promise<readonly HeldImage[]> {
@@ -169,6 +184,14 @@ export class SqliteInventory implements Inventory {
       for (const row of page) if (row.is_unused === 1) found.push(toBlob(row))
     }
     return found
+  }
+
+  async served(since: number): Promise<readonly ServedImage[]> {
+    return this.#served.since(since)
+  }
+
+  async untagged(): ReturnType<Inventory['untagged']> {
+    return this.#untagged.all()
   }
 
   async verifyRun(): Promise<VerifyRun | undefined> {

@@ -8,7 +8,7 @@ import { isErrno } from './fs.ts'
 import { hashFile } from './hash-file.ts'
 import type { Layout } from './layout.ts'
 import { blobPath } from './layout.ts'
-import { untilAborted } from './until-aborted.ts'
+import { untilAborted } from '../core/until-aborted.ts'
 
 export interface SuspectsDeps {
   readonly fs: Fs

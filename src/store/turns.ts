@@ -16,6 +16,18 @@ export class Turns {
   }
 }
 
+/** Rows in some order, a query at a time; `read` is told the last row of the page before. */
+export async function* rowsOf<Row>(
+  read: (after: Row | undefined) => readonly Row[],
+): AsyncGenerator<Row> {
+  let page = read(undefined)
+  for (let last = page.at(-1); last !== undefined; last = page.at(-1)) {
+    yield* page
+    await nextTurn()
+    page = read(last)
+  }
+}
+
 /** Rows in the order of their digests, a query at a time; `read` is told the last digest of the page before. */
 export async function* pagesOf<Row extends { readonly digest: Digest }>(
   read: (after: string) => readonly Row[],

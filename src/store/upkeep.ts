@@ -66,8 +66,9 @@ export function openUpkeep(deps: Deps): Upkeep {
   const onCleared = (digest: Digest) => marks.clear(digest)
   const suspects = store.distrust(marks.suspects(), { alone, log, onCleared })
   const drop = (digest: Digest) => control.evict(digest)
-  const sync = new BlobSync({ layout, marks, drop, log, fs })
-  const backup = new CatalogBackup(catalog, layout, fs)
+  let running: Chores | undefined
+  const sync = new BlobSync({ layout, marks, drop, suspects, log, fs })
+  const backup = new CatalogBackup(catalog, layout, fs, () => running !== undefined)
   const adopt = catalog.adopt.bind(catalog)
   // Reads only.
   const inventory = catalog.inventory(() => {})
@@ -84,7 +85,6 @@ export function openUpkeep(deps: Deps): Upkeep {
     { name: 'sweep', after: SWEEP_AFTER_MS, retry: SWEEP_AGAIN_MS, run: setRight },
   ]
   const atFirst = catalog.changes()
-  let running: Chores | undefined
   return {
     sync,
     backup,

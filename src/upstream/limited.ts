@@ -1,12 +1,14 @@
 import type { UpstreamBlob } from '../core/upstream.ts'
 import type { Endpoint } from './endpoints.ts'
 import type { RequestKind } from './options.ts'
+import type { Lane } from './slots.ts'
 import { Slots } from './slots.ts'
 
-/** Requests that have a slot, and those that wait for one. */
+/** Requests that have a slot, those of clients that wait for one, and those behind them. */
 interface Load {
   readonly underWay: number
   readonly queued: number
+  readonly background: number
 }
 
 interface Limits {
@@ -17,29 +19,49 @@ interface Limits {
   readonly admit: (kind: RequestKind) => void
 }
 
+/** The same endpoint, in both lanes. */
+interface Limited {
+  readonly client: Endpoint
+  readonly background: Endpoint
+  readonly load: () => Load
+}
+
 /**
  * At most `connections` requests at a time. A blob holds its slot until its body has ended, so a quarter
  * of the slots is for everything else: a manifest must not wait for a gigabyte.
  */
-export function limited(
-  inner: Endpoint,
-  { connections, label, admit }: Limits,
-): { readonly endpoint: Endpoint; readonly load: () => Load } {
+export function limited(inner: Endpoint, { connections, label, admit }: Limits): Limited {
   const reserved = Math.floor(connections / 4) || (connections > 1 ? 1 : 0)
   const blobs = new Slots(connections - reserved, label)
   const control = reserved === 0 ? blobs : new Slots(reserved, label)
-  const asControl = <T>(kind: RequestKind, signal: AbortSignal, task: () => Promise<T>) =>
-    holding(control, () => admit(kind), signal, task)
+  const slots = { blobs, control, admit }
+  return {
+    client: inLane('client', inner, slots),
+    background: inLane('background', inner, slots),
+    load: () => loadOf(new Set([blobs, control])),
+  }
+}
+
+interface SharedSlots extends Pick<Limits, 'admit'> {
+  readonly blobs: Slots
+  readonly control: Slots
+}
+
+function inLane(lane: Lane, inner: Endpoint, { blobs, control, admit }: SharedSlots): Endpoint {
+  const asControl = async <T>(kind: RequestKind, signal: AbortSignal, task: () => Promise<T>) => {
+    admit(kind)
+    return holding(control.acquire(signal, lane), task)
+  }
   const asBlob = async (
     slot: 'turn' | 'free',
     signal: AbortSignal,
     ask: () => Promise<UpstreamBlob | undefined>,
   ) => {
     admit('blob')
-    const taken = slot === 'turn' ? blobs.acquire(signal) : blobs.acquireFree(signal)
+    const taken = slot === 'turn' ? blobs.acquire(signal, lane) : blobs.acquireFree(signal, lane)
     return holdingToTheEnd(taken, signal, ask)
   }
-  const endpoint: Endpoint = {
+  return {
     headManifest: (repository, reference, signal) =>
       asControl('manifest', signal, () => inner.headManifest(repository, reference, signal)),
     getManifest: (repository, reference, signal) =>
@@ -57,7 +79,6 @@ export function limited(
     getBlobRange: (repository, digest, range, signal) =>
       asBlob('free', signal, () => inner.getBlobRange(repository, digest, range, signal)),
   }
-  return { endpoint, load: () => loadOf(new Set([blobs, control])) }
 }
 
 function loadOf(slots: ReadonlySet<Slots>): Load {
@@ -65,17 +86,12 @@ function loadOf(slots: ReadonlySet<Slots>): Load {
   return {
     underWay: loads.reduce((sum, { taken }) => sum + taken, 0),
     queued: loads.reduce((sum, { waiting }) => sum + waiting, 0),
+    background: loads.reduce((sum, { behind }) => sum + behind, 0),
   }
 }
 
-async function holding<T>(
-  slots: Slots,
-  admit: () => void,
-  signal: AbortSignal,
-  task: () => Promise<T>,
-): Promise<T> {
-  admit()
-  const release = await slots.acquire(signal)
+async function holding<T>(slot: Promise<() => void>, task: () => Promise<T>): Promise<T> {
+  const release = await slot
   try {
     return await task()
   } finally {

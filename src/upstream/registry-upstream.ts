@@ -1,4 +1,4 @@
-import type { Upstream } from '../core/upstream.ts'
+import type { Lanes } from '../core/upstream-entry.ts'
 import { Authorizer } from './authorizer.ts'
 import { getBlob, getBlobRange, probeBlob, resumeBlob } from './blobs.ts'
 import { CredentialSource } from './credential-source.ts'
@@ -16,10 +16,10 @@ import { Tokens } from './tokens.ts'
 import { Transport } from './transport.ts'
 
 /**
- * The client of one real registry. Opens no connection before the first request. Throws if the options
- * cannot work (a `ca` that is no certificate).
+ * The client of one real registry, in its two lanes: closing either closes both. Opens no connection before
+ * the first request. Throws if the options cannot work (a `ca` that is no certificate).
  */
-export function openUpstream(options: RegistryOptions, deps: UpstreamDeps): Upstream {
+export function openUpstream(options: RegistryOptions, deps: UpstreamDeps): Lanes {
   const { clock } = deps
   const transport = new Transport(options, deps)
   const credentials = options.credentials && new CredentialSource(options.credentials, clock)
@@ -33,15 +33,15 @@ export function openUpstream(options: RegistryOptions, deps: UpstreamDeps): Upst
   })
   const { connections, name: label } = options
   const admit = (kind: RequestKind) => refuseWhereAllRefuse(healths, kind)
-  const { endpoint, load } = limited(inOrder(endpoints), { connections, label, admit })
-  return {
-    ...endpoint,
+  const { client, background, load } = limited(inOrder(endpoints), { connections, label, admit })
+  const whole = {
     state: () => ({ ...describeHealths(healths), ...load() }),
     async close() {
       credentials?.close()
       await transport.close()
     },
   }
+  return { client: { ...client, ...whole }, background: { ...background, ...whole } }
 }
 
 function endpointOf(client: RegistryClient): Endpoint {

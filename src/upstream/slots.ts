@@ -1,14 +1,17 @@
 import { UpstreamFailure } from '../core/upstream-failure.ts'
 
-/** Requests that may wait for a slot; the next one is told at once that we are busy. */
+/** Requests of one lane that may wait for a slot; the next one is told at once that we are busy. */
 const QUEUE = 256
 
-/** A number of places, given away in the order of asking. */
+/** `background` waits behind `client`, and never holds more than half of the slots. */
+export type Lane = 'client' | 'background'
+
+/** A number of places, given away in the order of asking: to clients first. */
 export class Slots {
   readonly #capacity: number
   readonly #label: string
-  readonly #waiting = new Set<() => void>()
-  #taken = 0
+  readonly #waiting = { client: new Set<() => void>(), background: new Set<() => void>() }
+  readonly #taken = { client: 0, background: 0 }
 
   /** `label` is what the person who reads "busy" knows it by. */
   constructor(capacity: number, label: string) {
@@ -16,64 +19,79 @@ export class Slots {
     this.#label = label
   }
 
-  /** How many are held, and how many wait for one. */
-  load(): { readonly taken: number; readonly waiting: number } {
-    return { taken: this.#taken, waiting: this.#waiting.size }
+  /** How many are held, and how many wait for one: clients, and those behind them. */
+  load(): { readonly taken: number; readonly waiting: number; readonly behind: number } {
+    const { client, background } = this.#waiting
+    return { taken: this.#used, waiting: client.size, behind: background.size }
   }
 
   /**
    * Resolves to the function that gives the slot back (harmless when called twice). Rejects with the
-   * signal's reason, or with UpstreamFailure `busy` when too many wait already.
+   * signal's reason, or with UpstreamFailure `busy` when too many of the lane wait already.
    */
-  async acquire(signal: AbortSignal): Promise<() => void> {
+  async acquire(signal: AbortSignal, lane: Lane = 'client'): Promise<() => void> {
     signal.throwIfAborted()
-    if (this.#taken < this.#capacity) this.#taken += 1
-    else await this.#wait(signal)
-    return this.#held()
+    if (this.#mayTake(lane)) this.#taken[lane] += 1
+    else await this.#wait(signal, lane)
+    return this.#held(lane)
   }
 
   /** As `acquire`, for what can be had in another way: `busy` at once if no slot is free. */
-  async acquireFree(signal: AbortSignal): Promise<() => void> {
+  async acquireFree(signal: AbortSignal, lane: Lane = 'client'): Promise<() => void> {
     signal.throwIfAborted()
-    if (this.#taken === this.#capacity) throw new UpstreamFailure('busy', this.#explain())
-    this.#taken += 1
-    return this.#held()
+    if (!this.#mayTake(lane)) throw new UpstreamFailure('busy', this.#explain(lane))
+    this.#taken[lane] += 1
+    return this.#held(lane)
   }
 
-  #held(): () => void {
+  get #used(): number {
+    return this.#taken.client + this.#taken.background
+  }
+
+  /** Where a slot is free no client waits: nobody is overtaken. */
+  #mayTake(lane: Lane): boolean {
+    if (this.#used >= this.#capacity) return false
+    return lane === 'client' || this.#taken.background < Math.max(1, Math.floor(this.#capacity / 2))
+  }
+
+  #held(lane: Lane): () => void {
     let isHeld = true
     return () => {
       if (!isHeld) return
       isHeld = false
-      this.#release()
+      this.#release(lane)
     }
   }
 
-  async #wait(signal: AbortSignal): Promise<void> {
-    if (this.#waiting.size >= QUEUE) throw new UpstreamFailure('busy', this.#explain())
+  async #wait(signal: AbortSignal, lane: Lane): Promise<void> {
+    const waiting = this.#waiting[lane]
+    if (waiting.size >= QUEUE) throw new UpstreamFailure('busy', this.#explain(lane))
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const leave = () => {
-      this.#waiting.delete(resolve)
+      waiting.delete(resolve)
       reject(signal.reason)
     }
-    this.#waiting.add(resolve)
+    waiting.add(resolve)
     signal.addEventListener('abort', leave, { once: true })
     await promise.finally(() => signal.removeEventListener('abort', leave))
   }
 
   /** The slot passes to whoever waits longest, without being free in between. */
-  #release(): void {
-    const [next] = this.#waiting
-    if (next === undefined) {
-      this.#taken -= 1
+  #release(lane: Lane): void {
+    this.#taken[lane] -= 1
+    for (const next of ['client', 'background'] as const) {
+      const [first] = this.#waiting[next]
+      if (first === undefined || !this.#mayTake(next)) continue
+      this.#taken[next] += 1
+      this.#waiting[next].delete(first)
+      first()
       return
     }
-    this.#waiting.delete(next)
-    next()
   }
 
-  #explain(): string {
-    const load = `${this.#capacity} requests are under way and ${this.#waiting.size} wait`
+  #explain(lane: Lane): string {
+    const waiting = this.#waiting[lane].size
+    const load = `${this.#used} of at most ${this.#capacity} requests are under way and ${waiting} wait`
     return `${this.#label}: ${load}; try again later, or raise its \`connections\``
   }
 }

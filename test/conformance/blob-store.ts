@@ -54,6 +54,19 @@ export function blobStoreConformance(name: string, create: () => Promise<StoreUn
       expect(await Array.fromAsync(store.list())).toEqual([{ digest, size: bytes.length }])
     })
 
+    it('needs the memory of what was written no longer than it takes to flush it', async () => {
+      const spool = await store.createSpool(UPSTREAM, digest, bytes.length)
+      const memory = new Uint8Array(100_000)
+      for (let offset = 0; offset < bytes.length; offset += memory.length) {
+        memory.set(bytes.subarray(offset, offset + memory.length))
+        await spool.write(memory)
+        await spool.flushed()
+        memory.fill(0)
+      }
+      await store.adopt(await spool.finish())
+      expectBytes(await contentOf(store, digest), bytes)
+    })
+
     it('keeps sha512 content and empty content', async () => {
       const long = digestOf(bytes, 'sha512')
       const nothing = new Uint8Array()

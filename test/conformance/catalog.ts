@@ -89,11 +89,46 @@ export function catalogConformance(name: string, create: () => Promise<CatalogUn
         expect(await catalog.resolve(HUB, TAG)).toMatchObject({ manifest: MANIFEST })
       })
 
+      it('are kept by nothing unless the operator says so', async () => {
+        expect(await catalog.keepsTag(HUB, TAG)).toBe(false)
+        await catalog.record(HUB, MANIFEST, [], { tag: TAG, checkedAt: 1000 })
+        expect(await catalog.keepsTag(HUB, TAG)).toBe(false)
+      })
+
+      it('are listed in order, in parts, while their manifests are stored', async () => {
+        const tags = ['1', '10', 'Z', 'a'] as Tag[]
+        expect(await catalog.heldTags(HUB, '', 10)).toBeUndefined()
+        for (const tag of tags.toReversed()) {
+          await catalog.record(HUB, MANIFEST, [], { tag, checkedAt: 1000 })
+        }
+        await catalog.record(HUB, NEWER, [], { tag: '2' as Tag, checkedAt: 1000 })
+        expect(await catalog.heldTags(HUB, '', 10)).toBeUndefined()
+        await catalog.landed(HUB, MANIFEST.digest, MANIFEST.size, 1)
+        expect(await catalog.heldTags(HUB, '', 10)).toEqual(tags)
+        expect(await catalog.heldTags(HUB, '1', 2)).toEqual(['10', 'Z'])
+        expect(await catalog.heldTags(HUB, '99', 10)).toEqual(['Z', 'a'])
+        expect(await catalog.heldTags(HUB, 'a', 10)).toEqual([])
+        expect(await catalog.heldTags(OTHER, '', 10)).toBeUndefined()
+        await catalog.entomb(MANIFEST.digest)
+        expect(await catalog.heldTags(HUB, '', 10)).toBeUndefined()
+      })
+
       it('survive a restart', async () => {
         await catalog.record(HUB, MANIFEST, [LAYER], { tag: TAG, checkedAt: 1000 })
         const reopened = await subject.reopen()
         expect((await reopened.resolve(HUB, TAG))?.manifest).toEqual(MANIFEST)
       })
+    })
+
+    it('tells which stored manifests of the repository name a digest', async () => {
+      await catalog.record(HUB, MANIFEST, [LAYER])
+      await catalog.record(HUB, NEWER, [LAYER])
+      await catalog.record(OTHER, MANIFEST, [LAYER])
+      expect(await catalog.parents(HUB, LAYER.digest)).toEqual([])
+      await catalog.landed(HUB, MANIFEST.digest, MANIFEST.size, 1)
+      expect(await catalog.parents(HUB, LAYER.digest)).toEqual([MANIFEST.digest])
+      expect(await catalog.parents(QUAY, LAYER.digest)).toEqual([])
+      expect(await catalog.parents(HUB, MANIFEST.digest)).toEqual([])
     })
 
     it('keeps the media type of a manifest per repository', async () => {
@@ -180,8 +215,9 @@ export function catalogConformance(name: string, create: () => Promise<CatalogUn
       it('go in the order of their last use', async () => {
         const [one, two, three] = blobs.map(({ digest }) => digest)
         if (one !== undefined) catalog.touch(one, 100)
-        const order = await Array.fromAsync(catalog.evictionOrder(), ({ digest }) => digest)
-        expect(order).toEqual([two, three, one])
+        const order = await Array.fromAsync(catalog.evictionOrder())
+        expect(order.map(({ digest }) => digest)).toEqual([two, three, one])
+        expect(order.at(-1)?.usedAt).toBe(100)
       })
 
       it('are out of reach as soon as they are entombed, and counted until they are forgotten', async () => {
@@ -221,6 +257,18 @@ export function catalogConformance(name: string, create: () => Promise<CatalogUn
         const order = await Array.fromAsync(catalog.evictionOrder(), ({ digest }) => digest)
         expect(order).toHaveLength(3)
         expect(order[0]).toBe(others[0]?.digest)
+      })
+
+      it("are nobody's where they were brought by hand", async () => {
+        await catalog.landed(undefined, LAYER.digest, LAYER.size, 5)
+        expect(await catalog.holding(HUB, LAYER.digest)).toEqual({
+          standing: undefined,
+          storedSize: LAYER.size,
+          statedSize: undefined,
+        })
+        await catalog.record(HUB, MANIFEST, [LAYER])
+        expect((await catalog.holding(HUB, LAYER.digest)).standing).toBeUndefined()
+        expect((await catalog.totals()).bytes).toBe(11 + LAYER.size)
       })
 
       it('come back from the grave when they land again', async () => {

@@ -59,6 +59,7 @@ describe('memory for a download that the disk does not take', () => {
       stated: SIZE,
       upstream: upstream as Upstream,
       controller,
+      isWarm: () => false,
       isSuspect: false,
       onFailed: () => {},
     }
@@ -96,7 +97,7 @@ describe('memory for a download that the disk does not take', () => {
 
   it('stays with what has bytes in it, and is given back once', () => {
     const { signal } = new AbortController()
-    const relief = new RingRelief({ ...deps, signal })
+    const relief = new RingRelief({ ...deps, signal, isWarm: () => false })
     const ring = relief.goOnInMemory(new NoSpace('full', 'full'))
     ring.begin(0, new Set())
     relief.close()

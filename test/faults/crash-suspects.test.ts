@@ -87,6 +87,22 @@ describe('blobs that are suspect after the machine went down', () => {
     await expectIntact(next, { retry: [pathOf(FIRST), pathOf(SECOND)] })
   })
 
+  it('are read before they are called safe: what is damaged is not, nor after another start', async () => {
+    const path = blobPath(layoutOf(dir.path), FIRST.digest)
+    await chmod(path, 0o600)
+    await writeFile(path, new Uint8Array(FIRST.size))
+    const mirror = await start({ boot: 'after' })
+    expect(await mirror.upkeep.sync.sync(FIRST.digest)).toBe(false)
+    expect(await mirror.upkeep.sync.sync(SECOND.digest)).toBe(true)
+    expect(await mirror.store.stat(FIRST.digest)).toBeUndefined()
+    await mirror.close()
+    await using next = await start({ boot: 'after' })
+    const answer = await next.fetch(pathOf(FIRST))
+    expect(digestOf(new Uint8Array(await answer.arrayBuffer()))).toBe(FIRST.digest)
+    expect(registry.count()).toBe(1)
+    await expectIntact(next, { retry: [pathOf(SECOND)] })
+  })
+
   it('are looked at and swept although one of them cannot be opened, and that one again later', async () => {
     const disk = new FailingFs()
     const [early] = [FIRST.digest, SECOND.digest].toSorted()

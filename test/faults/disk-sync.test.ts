@@ -91,6 +91,31 @@ describe('a sync that fails without a loss', () => {
     },
   )
 
+  it('brings what is asked for at the same time to disk together', async () => {
+    const disk = new FailingFs()
+    await using mirror = await start(disk)
+    for (const digest of DIGESTS) {
+      await (await mirror.fetch(`/v2/library/app/blobs/${digest}`)).arrayBuffer()
+    }
+    await mirror.mirror.idle()
+    const before = disk.calls.length
+    const all = [...DIGESTS, BLOB.digest]
+    const asked = [...all, ...all].map((digest) => mirror.upkeep.sync.sync(digest))
+    expect(new Set(await Promise.all(asked))).toEqual(new Set([true]))
+    const synced = disk.calls
+      .slice(before)
+      .filter(({ operation }) => operation === 'file.datasync')
+      .map(({ path }) => path)
+    const layout = layoutOf(mirror.dir)
+    // The first one goes alone; while the disk is busy with it, the others gather.
+    for (const digest of all) {
+      const times = synced.filter((path) => path === blobPath(layout, digest)).length
+      expect(times).toBe(digest === all[0] ? 2 : 1)
+    }
+    expect(synced.filter((path) => path === layout.blobs)).toHaveLength(2)
+    await expectIntact(mirror, { retry: [PATH] })
+  })
+
   it('acknowledges no pin of what it cannot bring to disk, and loses nothing of it', async () => {
     const disk = new FailingFs()
     await using mirror = await start(disk)

@@ -5,7 +5,7 @@ import type { Metrics } from '../../src/observe/metrics.ts'
 import { createMetrics } from '../../src/observe/metrics.ts'
 import type { UpstreamName } from '../../src/oci/reference.ts'
 import type { Family } from './exposition.ts'
-import { openFor } from '../upstream/open-for.ts'
+import { openLanesFor } from '../upstream/open-for.ts'
 import { parseExposition, seriesOf } from './exposition.ts'
 
 const HUB = 'docker.io' as UpstreamName
@@ -33,6 +33,7 @@ class World {
       isSaving: false,
       underWay: 3,
       queued: 1,
+      background: 2,
     }
   }
 }
@@ -51,8 +52,9 @@ function metricsOf(world: World): Metrics {
     },
   })
   for (const name of [HUB, QUAY]) {
-    const client = openFor({ url: 'http://127.0.0.1:1' })
-    metrics.upstreams.watch(name, { ...client, state: () => world.state() })
+    const { client, background } = openLanesFor({ url: 'http://127.0.0.1:1' })
+    const state = () => world.state()
+    metrics.upstreams.watch(name, { client: { ...client, state }, background })
   }
   return metrics
 }
@@ -166,6 +168,8 @@ describe('the metrics', () => {
     expect(valueOf(families, 'oci_mirror_upstream_ratelimit_limit', endpoint)).toBe(100)
     const queued = { upstream: HUB, stage: 'queued' }
     expect(valueOf(families, 'oci_mirror_upstream_requests_in_flight', queued)).toBe(1)
+    const behind = { upstream: HUB, stage: 'background' }
+    expect(valueOf(families, 'oci_mirror_upstream_requests_in_flight', behind)).toBe(2)
   })
 
   it.each([

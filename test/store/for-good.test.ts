@@ -34,7 +34,7 @@ describe('what a person is told is done', () => {
   ])('is on disk by then: %s', async (name, act) => {
     await using dir = await makeTempDir()
     const { database, said } = await watched(dir.path)
-    const inventory = new SqliteInventory(database, () => {})
+    const inventory = new SqliteInventory(database, () => {}, { write: () => {} })
     if (name === 'unpin') await inventory.pin(APP, DIGEST, 1)
     if (name === 'release') await inventory.hold(APP, TAG, MANIFEST, 1)
     said.length = 0

@@ -7,6 +7,7 @@ import type { Repository, Tag } from '../../src/oci/reference.ts'
 import { CachedCatalog } from '../../src/store/cached-catalog.ts'
 import { SqliteCatalog } from '../../src/store/sqlite-catalog.ts'
 import { catalogConformance } from '../conformance/catalog.ts'
+import { importCatalogConformance } from '../conformance/import-catalog.ts'
 import { makeTempDir } from '../support/temp-dir.ts'
 import { VERSION_1 } from './catalog-version-1.ts'
 
@@ -32,6 +33,22 @@ for (const [name, wrap] of [
     }
   })
 }
+
+importCatalogConformance('SqliteImports', async () => {
+  const dir = await makeTempDir()
+  const sqlite = await SqliteCatalog.open(join(dir.path, 'catalog.db'))
+  const catalog = new CachedCatalog(sqlite)
+  const inventory = sqlite.inventory((repository, tag) => catalog.forgetTag(repository, tag))
+  return {
+    catalog,
+    imports: inventory.imports,
+    hold: (repository, tag, manifest) => inventory.hold(repository, tag, manifest, 1),
+    async dispose() {
+      await sqlite.close()
+      await dir.remove()
+    },
+  }
+})
 
 describe('SqliteCatalog', () => {
   it('refuses a file of another version, and says what to do', async () => {

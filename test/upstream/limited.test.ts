@@ -74,4 +74,21 @@ describe('limited', () => {
     }
     expect(await upstream.getManifest(X, tag('1'), signal)).toBeDefined()
   })
+
+  it('lets the background have half of the slots, and clients go before it', async () => {
+    const registry = await start()
+    const gate = registry.gate({ kind: 'blob', after: 1_000 })
+    const { client, background } = opened.lanes(registry, { connections: 8 })
+    const warming = pullAll(background)
+    await vi.waitFor(() => expect(registry.count({ kind: 'blob', status: 200 })).toBe(3))
+    expect(client.state()).toMatchObject({ underWay: 3, queued: 0, background: 3 })
+    expect(background.state()).toEqual(client.state())
+    const pulls = pullAll(client)
+    await vi.waitFor(() => expect(registry.count({ kind: 'blob', status: 200 })).toBe(6))
+    expect(client.state()).toMatchObject({ underWay: 6, queued: 3, background: 3 })
+    expect(await background.getManifest(X, tag('1'), signal)).toBeDefined()
+    gate.open()
+    const sizes = BLOBS.map(({ size }) => size)
+    expect(await Promise.all([...warming, ...pulls])).toEqual([...sizes, ...sizes])
+  })
 })

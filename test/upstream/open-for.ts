@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../../src/core/ports.ts'
 import type { Upstream, UpstreamBlob } from '../../src/core/upstream.ts'
+import type { Lanes } from '../../src/core/upstream-entry.ts'
 import { UpstreamFailure } from '../../src/core/upstream-failure.ts'
 import { parseRepositoryName, parseTag, parseUpstreamName } from '../../src/oci/reference.ts'
 import type { Reference, RepositoryName } from '../../src/oci/reference.ts'
@@ -42,6 +43,15 @@ export function openFor(
   options: Partial<RegistryOptions> = {},
   deps: Partial<UpstreamDeps> = {},
 ): Upstream {
+  return openLanesFor(registry, options, deps).client
+}
+
+/** The same registry with its background lane. */
+export function openLanesFor(
+  registry: Pick<FakeRegistry, 'url'>,
+  options: Partial<RegistryOptions> = {},
+  deps: Partial<UpstreamDeps> = {},
+): Lanes {
   return openUpstream(optionsFor(registry, options), { clock: hastyClock, ...deps })
 }
 

@@ -1,7 +1,8 @@
 import type { Upstream } from '../../src/core/upstream.ts'
+import type { Lanes } from '../../src/core/upstream-entry.ts'
 import type { RegistryOptions, UpstreamDeps } from '../../src/upstream/options.ts'
 import { FakeRegistry } from '../support/fake-registry.ts'
-import { openFor } from './open-for.ts'
+import { openFor, openLanesFor } from './open-for.ts'
 
 export type FakeOptions = NonNullable<Parameters<typeof FakeRegistry.start>[0]>
 
@@ -23,6 +24,13 @@ export class Opened {
     const upstream = openFor(registry, options, deps)
     this.#all.push(upstream)
     return upstream
+  }
+
+  /** One registry in its two lanes. */
+  lanes(registry: Pick<FakeRegistry, 'url'>, options: Partial<RegistryOptions> = {}): Lanes {
+    const lanes = openLanesFor(registry, options)
+    this.#all.push(lanes.client)
+    return lanes
   }
 
   /** Something else that is to be closed. */

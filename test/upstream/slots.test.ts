@@ -3,6 +3,7 @@ import { UpstreamFailure } from '../../src/core/upstream-failure.ts'
 import { Slots } from '../../src/upstream/slots.ts'
 
 const { signal } = new AbortController()
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
 
 describe('Slots', () => {
   it('serves those who wait in the order of asking', async () => {
@@ -27,7 +28,7 @@ describe('Slots', () => {
     await slots.acquire(signal)
     let isThird = false
     void slots.acquire(signal).then(() => (isThird = true))
-    await new Promise((resolve) => setImmediate(resolve))
+    await nextTurn()
     expect(isThird).toBe(false)
   })
 
@@ -67,5 +68,73 @@ describe('Slots', () => {
     const [first] = await Promise.all(waiting.slice(0, 1))
     first?.()
     await expect(waiting[1]).resolves.toBeTypeOf('function')
+  })
+
+  describe('in the background', () => {
+    it('come after all clients, whoever asked first', async () => {
+      const slots = new Slots(2, 'docker.io')
+      const held = await Promise.all([slots.acquire(signal), slots.acquire(signal)])
+      const order: string[] = []
+      const waiting = (['background', 'client', 'background', 'client'] as const).map(
+        async (lane) => {
+          const free = await slots.acquire(signal, lane)
+          order.push(lane)
+          free()
+        },
+      )
+      held[0]()
+      await Promise.all(waiting)
+      expect(order).toEqual(['client', 'client', 'background', 'background'])
+      held[1]()
+      expect(slots.load()).toEqual({ taken: 0, waiting: 0, behind: 0 })
+    })
+
+    it.each([
+      [6, 3],
+      [5, 2],
+      [1, 1],
+    ])('of %i slots hold %i, though the others are free', async (capacity, most) => {
+      const slots = new Slots(capacity, 'docker.io')
+      const releases: (() => void)[] = []
+      for (let n = 0; n < capacity + 1; n += 1) {
+        void slots.acquire(signal, 'background').then((release) => releases.push(release))
+      }
+      await nextTurn()
+      expect(slots.load()).toEqual({ taken: most, waiting: 0, behind: capacity + 1 - most })
+      expect(releases).toHaveLength(most)
+      await expect(slots.acquireFree(signal, 'background')).rejects.toMatchObject({ kind: 'busy' })
+      for (let n = 0; n < capacity - most; n += 1) await slots.acquireFree(signal)
+      releases[0]?.()
+      await nextTurn()
+      expect(releases).toHaveLength(most + 1)
+      expect(slots.load().taken).toBe(capacity)
+    })
+
+    it('give their slot to a client who waits, and leave the queue when they abort', async () => {
+      const slots = new Slots(1, 'docker.io')
+      const release = await slots.acquire(signal, 'background')
+      const leaver = new AbortController()
+      const left = slots.acquire(leaver.signal, 'background')
+      const client = slots.acquire(signal)
+      leaver.abort(new Error('gone home'))
+      await expect(left).rejects.toThrow('gone home')
+      release()
+      await expect(client).resolves.toBeTypeOf('function')
+      expect(slots.load()).toEqual({ taken: 1, waiting: 0, behind: 0 })
+    })
+
+    it('have a queue of their own, whose end keeps no client out', async () => {
+      const slots = new Slots(1, 'docker.io')
+      const release = await slots.acquire(signal)
+      for (let n = 0; n < 256; n += 1) void slots.acquire(signal, 'background')
+      const refused = slots.acquire(signal, 'background')
+      await expect(refused).rejects.toMatchObject({
+        kind: 'busy',
+        message: expect.stringContaining('1 of at most 1 requests are under way and 256 wait'),
+      })
+      const client = slots.acquire(signal)
+      release()
+      await expect(client).resolves.toBeTypeOf('function')
+    })
   })
 })

@@ -4,8 +4,10 @@ import type { DiskHealth } from '../disk-health.ts'
 import type { Flights } from '../flights.ts'
 import type { KeyedLock } from '../keyed-lock.ts'
 import type { Manifests } from '../manifests.ts'
-import type { BlobStore, Catalog } from '../ports.ts'
+import type { BlobStore, Catalog, Clock } from '../ports.ts'
+import type { Quota } from '../quota.ts'
 import { evictBlob } from '../quota.ts'
+import { takeBlob } from '../take-blob.ts'
 import type { Tags } from '../tags.ts'
 import type { UpstreamEntry } from '../upstream-entry.ts'
 import type { MirrorControl } from './mirror-control.ts'
@@ -14,11 +16,13 @@ interface Parts {
   readonly store: BlobStore
   readonly catalog: Catalog
   readonly locks: KeyedLock<Digest>
+  readonly quota: Quota
+  readonly clock: Clock
   readonly flights: Flights
   readonly manifests: Manifests
   readonly tags: Tags
   readonly health: DiskHealth
-  readonly upstreams: ReadonlyMap<UpstreamName, Pick<UpstreamEntry, 'client'>>
+  readonly upstreams: ReadonlyMap<UpstreamName, Pick<UpstreamEntry, 'client' | 'mode'>>
 }
 
 /** A running mirror's parts, as far as maintenance reaches into them. */
@@ -35,6 +39,7 @@ export function createControl(parts: Parts): MirrorControl {
       }),
     alone: (digest, task) => locks.run(digest, task),
     refetch: (kind, repository, digest) => refetch(kind, repository, digest, parts),
+    take: (blob, body, signal) => takeBlob(blob, body, parts, signal),
     forgetTag: (repository, tag: Tag) => tags.forget(repository, tag),
     forgetManifest: (repository, digest) => manifests.forget(repository, digest),
     flights: () => flights.aloft,
@@ -48,9 +53,13 @@ async function refetch(
   digest: Digest,
   { store, catalog, flights, manifests, upstreams }: Parts,
 ): Promise<boolean> {
-  const client = upstreams.get(repository.upstream)?.client
-  if (client === undefined) {
+  const entry = upstreams.get(repository.upstream)
+  if (entry === undefined) {
     throw new Error(`${repository.upstream} is not an upstream of this mirror any more`)
+  }
+  const { client, mode } = entry
+  if (mode === 'offline') {
+    throw new Error(`${repository.upstream} is offline in this mirror: import a bundle that has it`)
   }
   if (kind === 'manifest') {
     const body = await manifests.fetch(repository, digest, client).result

@@ -1,6 +1,7 @@
 import type { Descriptor } from '../../oci/descriptor.ts'
 import type { Digest } from '../../oci/digest.ts'
 import type { Repository, Tag } from '../../oci/reference.ts'
+import type { ImportCatalog } from '../airgap/import-catalog.ts'
 
 /** A tag that is here, or a pinned manifest without one, and how much of it. Sizes in bytes. */
 export interface HeldImage {
@@ -36,6 +37,17 @@ export interface HeldBlob {
   readonly size: number
   /** Last used, ms since the epoch. */
   readonly usedAt: number
+}
+
+/** What a client was given, by the name that it asked for. */
+export type ServedImage = { readonly repository: Repository } & (
+  { readonly tag: Tag } | { readonly digest: Digest }
+)
+
+export interface UntaggedManifest {
+  readonly repository: Repository
+  readonly digest: Digest
+  readonly wasTagged: boolean
 }
 
 /** Who may be asked for a digest, and as what. */
@@ -84,6 +96,7 @@ export interface InventoryCounts {
  * a call may take milliseconds. Times in ms since the epoch.
  */
 export interface Inventory {
+  readonly imports: ImportCatalog
   /** By their full names, in order, beginning after `after`. `*` in the glob is any text, `?` one character. */
   images(glob: string, after: string, limit: number): Promise<readonly HeldImage[]>
   repositories(glob: string, after: string, limit: number): Promise<readonly HeldRepository[]>
@@ -122,6 +135,13 @@ export interface Inventory {
    * was found as a file is given a month more, unless it has been named since: the catalog may have been lost.
    */
   unreferenced(before: number): Promise<readonly HeldBlob[]>
+  /**
+   * Manifests that no tag, no pin and no other manifest of their repository names, and that are attached to
+   * nothing: what was pulled by its digest, and what a tag has moved away from (`wasTagged`).
+   */
+  untagged(): Promise<readonly UntaggedManifest[]>
+  /** What clients have been given since then, by tag, or by digest where no tag named it. */
+  served(since: number): Promise<readonly ServedImage[]>
   verifyRun(): Promise<VerifyRun | undefined>
   /** `undefined`: it has come to its end. */
   saveVerifyRun(run: VerifyRun | undefined): Promise<void>

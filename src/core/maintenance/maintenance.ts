@@ -14,6 +14,7 @@ import type { Inventory } from './inventory.ts'
 import { listBlobs, listImages, listRepositories, toListedChange } from './lists.ts'
 import type { ImagesRequest, ListQuery, MaintenanceApi, VerifyImages } from './maintenance-api.ts'
 import { MaintenanceError } from './maintenance-error.ts'
+import type { JobBoard } from './job-board.ts'
 import type { MirrorControl } from './mirror-control.ts'
 import { pinImages, unpinImages } from './pins.ts'
 import { removeImages } from './removals.ts'
@@ -29,10 +30,12 @@ export interface MaintenanceDeps {
   readonly control: MirrorControl
   readonly naming: Naming
   readonly durability: Durability
-  readonly upstreams: ReadonlyMap<UpstreamName, Pick<UpstreamEntry, 'client'>>
+  readonly upstreams: ReadonlyMap<UpstreamName, Pick<UpstreamEntry, 'client' | 'mode'>>
   readonly limits: QuotaLimits
   /** `undefined` where no mirror runs. */
   readonly counts: RequestCounts | undefined
+  /** As `counts`. */
+  readonly jobs?: JobBoard
   readonly clock: Clock
 }
 
@@ -46,7 +49,7 @@ export class Maintenance implements MaintenanceApi {
   }
 
   async stats(): Promise<StatsReport> {
-    const { store, catalog, inventory, limits, upstreams, counts, control } = this.#deps
+    const { store, catalog, inventory, limits, upstreams, counts, jobs, control } = this.#deps
     // A disk that fails is when the other figures are needed most.
     const space = await store.space().catch(() => undefined)
     const { bytes, blobs } = await catalog.totals()
@@ -54,7 +57,8 @@ export class Maintenance implements MaintenanceApi {
       startedAt: counts.startedAt,
       flights: control.flights(),
       disk: control.disk(),
-      upstreams: [...upstreams].map(([name, { client }]) => counts.report(name, client.state())),
+      upstreams: [...upstreams].map(([name, entry]) => counts.report(name, entry)),
+      jobs: jobs?.report() ?? [],
     }
     return {
       stored: { bytes, blobs },
@@ -83,11 +87,13 @@ export class Maintenance implements MaintenanceApi {
     const { image, repository, tag, checkedAt, digest, mediaType, size } = selected
     const manifest = { digest, mediaType, size }
     const history = tag === undefined ? [] : await inventory.history(repository, tag)
+    const imported = tag && (await inventory.imports.mark(repository, tag))
     return {
       image,
       pinned: await inventory.isPinned(repository, digest),
       held: tag !== undefined && (await inventory.isHeld(repository, tag)),
       ...(checkedAt !== undefined && { checkedAt }),
+      ...(imported && { imported }),
       ...(await inventory.image(repository, manifest)),
       tree: await readTree(manifest, this.#deps),
       history: history.map((change) => toListedChange(repository, change)).toReversed(),

@@ -18,6 +18,15 @@ export interface MirrorControl {
   alone<T>(digest: Digest, task: () => Promise<T>): Promise<T>
   /** Downloads it from the repository's upstream, whatever is here. `false`: upstream has no such thing. */
   refetch(kind: 'manifest' | 'blob', repository: Repository, digest: Digest): Promise<boolean>
+  /**
+   * Stores what was brought here by hand, within the limits, and as nobody's. A chunk's memory may be reused after
+   * the next one is asked for. Throws DigestMismatch, NoSpace and what the body throws; then nothing is stored.
+   */
+  take(
+    blob: { readonly digest: Digest; readonly size: number },
+    body: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<void>
   /** What is remembered of the tag, besides its row. */
   forgetTag(repository: Repository, tag: Tag): void
   forgetManifest(repository: Repository, digest: Digest): void

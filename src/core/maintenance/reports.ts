@@ -1,5 +1,7 @@
 import type { Digest } from '../../oci/digest.ts'
+import type { ImportMark } from '../airgap/import-catalog.ts'
 import type { DiskState } from '../disk-health.ts'
+import type { UpstreamMode } from '../upstream-mode.ts'
 import type { UpstreamState } from '../upstream-state.ts'
 import type { Closure } from './inventory.ts'
 
@@ -54,6 +56,8 @@ export interface ImageReport extends Closure {
   readonly held: boolean
   /** Absent if it was named by its digest. */
   readonly checkedAt?: number
+  /** Of a tag that still is what an import made it. */
+  readonly imported?: ImportMark
   readonly tree: ImageNode
   /** Newest first. */
   readonly history: readonly ListedChange[]
@@ -153,10 +157,35 @@ export interface Activity {
   /** What downloads have met; what is stored is served in any case. */
   readonly disk: DiskState
   readonly upstreams: readonly UpstreamReport[]
+  /** Those that are configured. */
+  readonly jobs: readonly WarmJobReport[]
+}
+
+export interface WarmJobReport {
+  readonly name: string
+  /** As it was written. */
+  readonly schedule: string
+  readonly runningSince: number | null
+  /** `null`: never again. */
+  readonly next: number | null
+  /** Since the start of the mirror, as is `lastSuccess`. */
+  readonly last: WarmJobRun | null
+  readonly lastSuccess: number | null
+}
+
+export interface WarmJobRun {
+  readonly startedAt: number
+  readonly endedAt: number
+  readonly images: number
+  /** Of these, those that are not here, or not all of them. */
+  readonly failed: number
+  /** What else was wrong with it, such as a list that could not be read. */
+  readonly problem?: string
 }
 
 export interface UpstreamReport {
   readonly upstream: string
+  readonly mode: UpstreamMode
   /** How requests for content were answered since the start, with the bytes that were sent. */
   readonly outcomes: Readonly<Record<string, number>>
   readonly bytes: number

@@ -1,6 +1,6 @@
 import type { UpstreamName } from '../../oci/reference.ts'
 import type { Outcome } from '../outcome.ts'
-import type { UpstreamState } from '../upstream-state.ts'
+import type { UpstreamEntry } from '../upstream-entry.ts'
 import type { UpstreamReport } from './reports.ts'
 
 /** Answers that needed nothing of upstream. */
@@ -43,7 +43,10 @@ export class RequestCounts {
     table.outcomes.set(outcome, (table.outcomes.get(outcome) ?? 0) + 1)
   }
 
-  report(upstream: UpstreamName, state: UpstreamState): UpstreamReport {
+  report(
+    upstream: UpstreamName,
+    { mode, client }: Pick<UpstreamEntry, 'client' | 'mode'>,
+  ): UpstreamReport {
     const { bytes, failed, outcomes } = this.#tables.get(upstream) ?? newTable()
     let all = 0
     let fromHere = 0
@@ -52,7 +55,8 @@ export class RequestCounts {
       if (FROM_HERE.has(outcome)) fromHere += count
     }
     const hitRatio = all === 0 ? null : fromHere / all
-    return { upstream, outcomes: Object.fromEntries(outcomes), bytes, failed, hitRatio, state }
+    const counted = { outcomes: Object.fromEntries(outcomes), bytes, failed, hitRatio }
+    return { upstream, mode, ...counted, state: client.state() }
   }
 }
 
