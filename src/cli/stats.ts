@@ -4,6 +4,7 @@ import type { Activity, StatsReport, UpstreamReport } from '../core/maintenance/
 import type { EndpointState } from '../core/upstream-state.ts'
 import type { Context } from './context.ts'
 import { count, formatBytes, formatSpan } from './human.ts'
+import { jobLines } from './job-lines.ts'
 import type { OutputOptions } from './output-option.ts'
 import { outputOption, say } from './output-option.ts'
 import { table } from './table.ts'
@@ -46,7 +47,9 @@ export function statsLines(report: StatsReport, now: number): readonly string[] 
             ]),
       ],
     ),
-    ...(activity === null ? [] : ['', ...upstreamLines(activity, now)]),
+    ...(activity === null
+      ? []
+      : ['', ...upstreamLines(activity, now), ...jobLines(activity.jobs, now)]),
   ]
 }
 
@@ -71,7 +74,7 @@ function upstreamLines({ upstreams }: Activity, now: number): readonly string[] 
     formatBytes(report.bytes),
     String(report.state.underWay),
     String(report.state.queued),
-    report.state.endpoints.map((endpoint) => circuitOf(endpoint, now)).join(', '),
+    stateOf(report, now),
     rateOf(report),
   ])
   const columns = [
@@ -87,6 +90,12 @@ function upstreamLines({ upstreams }: Activity, now: number): readonly string[] 
   ] as const
   const troubles = upstreams.flatMap((report) => troublesOf(report, now))
   return [...table(columns, rows), ...(troubles.length === 0 ? [] : ['', ...troubles])]
+}
+
+function stateOf({ mode, state }: UpstreamReport, now: number): string {
+  if (mode === 'offline') return 'offline'
+  const circuits = state.endpoints.map((endpoint) => circuitOf(endpoint, now)).join(', ')
+  return mode === 'online' ? circuits : `${mode}, ${circuits}`
 }
 
 function circuitOf({ circuit }: EndpointState, now: number): string {

@@ -1,3 +1,4 @@
+import type { UpstreamMode } from '../core/upstream-mode.ts'
 import type { LogFormat, LogLevel } from './config.ts'
 import type { Secret } from './secret.ts'
 
@@ -28,6 +29,8 @@ export interface ConfigInput {
    * rate-limiting. Default: 30d.
    */
   readonly staleIfError?: string | undefined
+  /** What is fetched before anybody asks for it. */
+  readonly warm?: WarmInput | undefined
   /** What is logged, and how. */
   readonly log?: LogInput | undefined
 }
@@ -82,6 +85,11 @@ interface StorageInput {
 }
 
 interface UpstreamInput {
+  /**
+   * When it is asked: "online", for what is not here or may have changed; "cache-first", for what is not here;
+   * "offline", never. OCI_MIRROR_OFFLINE=1 and --offline make every upstream offline. Default: online.
+   */
+  readonly mode?: UpstreamMode | undefined
   /** What to dial. Default: https:// and the upstream's name. */
   readonly url?: string | undefined
   /**
@@ -196,6 +204,37 @@ interface HelperInput {
    * https://index.docker.io/v1/ for docker.io.
    */
   readonly server?: string | undefined
+}
+
+interface WarmInput {
+  /**
+   * Which images of an index are wanted where a command or a job does not say: such as linux/amd64, or
+   * "all" alone. Default: linux, and the architecture of this machine.
+   */
+  readonly platforms?: readonly string[] | undefined
+  /** Whether signatures, SBOMs and attestations are fetched too. Default: true. */
+  readonly referrers?: boolean | undefined
+  /** What the running mirror warms by itself. Default: none. */
+  readonly jobs?: readonly WarmJobInput[] | undefined
+}
+
+interface WarmJobInput {
+  /** What the log, stats and metrics call it: letters, digits, "-" and "_". */
+  readonly name: string
+  /**
+   * When: minute, hour, day of the month, month, day of the week ("0 2 * * *"), or @hourly, @daily,
+   * @weekly, in the time zone of the machine. A job that still runs is not started again.
+   */
+  readonly schedule: string
+  /**
+   * What: image lists, compose files, Kubernetes YAML or folders of them, relative to the configuration
+   * file and read at each run; "log:14d" for what was served in that time; or images.
+   */
+  readonly from: readonly string[]
+  /** Instead of warm.platforms. */
+  readonly platforms?: readonly string[] | undefined
+  /** Whether nothing of it is evicted from then on. Default: false. */
+  readonly pin?: boolean | undefined
 }
 
 interface LogInput {

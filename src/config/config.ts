@@ -1,4 +1,7 @@
+import type { UpstreamMode } from '../core/upstream-mode.ts'
 import type { UpstreamName } from '../oci/reference.ts'
+import type { Schedule } from './schedule.ts'
+import type { JobSource } from './warm-settings.ts'
 
 /** What the mirror runs with: checked, complete, every name canonical, every unit settled. Frozen. */
 export interface Config {
@@ -13,6 +16,7 @@ export interface Config {
   readonly upstreams: ReadonlyMap<UpstreamName, UpstreamConfig>
   /** Milliseconds: how long past its time to live a tag may stand in for an upstream that is down. */
   readonly staleIfError: number
+  readonly warm: WarmConfig
   readonly log: LogConfig
 }
 
@@ -50,6 +54,22 @@ interface StorageConfig {
 /** Room to leave on the volume: bytes, or a part of it from 0 up to, not including, 1. */
 export type FreeSpace = { readonly bytes: number } | { readonly ratio: number }
 
+interface WarmConfig {
+  /** `all` alone, or platforms. */
+  readonly platforms: readonly string[]
+  readonly referrers: boolean
+  readonly jobs: readonly WarmJobConfig[]
+}
+
+interface WarmJobConfig {
+  readonly name: string
+  readonly schedule: Schedule
+  readonly from: readonly JobSource[]
+  /** `undefined`: as everywhere. */
+  readonly platforms: readonly string[] | undefined
+  readonly pin: boolean
+}
+
 interface LogConfig {
   readonly level: LogLevel
   readonly format: LogFormat
@@ -64,6 +84,8 @@ export type LogFormat = (typeof LOG_FORMATS)[number]
 
 export interface UpstreamConfig {
   readonly name: UpstreamName
+  /** `offline` for all of them if the program was told so. */
+  readonly mode: UpstreamMode
   /** At least one, in the order in which they are asked. */
   readonly endpoints: readonly URL[]
   readonly aliases: readonly string[]

@@ -47,6 +47,10 @@ export const DESCRIPTIONS: ReadonlyMap<string, string> = new Map([
     'upstreams',
     'The registries that are mirrored, by the host that stands in image names. Replaces the default set as a whole: the mirror dials nothing that is not listed.',
   ],
+  [
+    'upstreams.*.mode',
+    'When it is asked: "online", for what is not here or may have changed; "cache-first", for what is not here; "offline", never. OCI_MIRROR_OFFLINE=1 and --offline make every upstream offline. Default: online.',
+  ],
   ['upstreams.*.url', "What to dial. Default: https:// and the upstream's name."],
   [
     'upstreams.*.endpoints',
@@ -140,6 +144,24 @@ export const DESCRIPTIONS: ReadonlyMap<string, string> = new Map([
     'staleIfError',
     'How long after its time to live a tag may still be served while its upstream is down, slow or rate-limiting. Default: 30d.',
   ],
+  ['warm', 'What is fetched before anybody asks for it.'],
+  [
+    'warm.platforms',
+    'Which images of an index are wanted where a command or a job does not say: such as linux/amd64, or "all" alone. Default: linux, and the architecture of this machine.',
+  ],
+  ['warm.referrers', 'Whether signatures, SBOMs and attestations are fetched too. Default: true.'],
+  ['warm.jobs', 'What the running mirror warms by itself. Default: none.'],
+  ['warm.jobs.*.name', 'What the log, stats and metrics call it: letters, digits, "-" and "_".'],
+  [
+    'warm.jobs.*.schedule',
+    'When: minute, hour, day of the month, month, day of the week ("0 2 * * *"), or @hourly, @daily, @weekly, in the time zone of the machine. A job that still runs is not started again.',
+  ],
+  [
+    'warm.jobs.*.from',
+    'What: image lists, compose files, Kubernetes YAML or folders of them, relative to the configuration file and read at each run; "log:14d" for what was served in that time; or images.',
+  ],
+  ['warm.jobs.*.platforms', 'Instead of warm.platforms.'],
+  ['warm.jobs.*.pin', 'Whether nothing of it is evicted from then on. Default: false.'],
   ['log', 'What is logged, and how.'],
   [
     'log.level',

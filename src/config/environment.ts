@@ -1,5 +1,6 @@
 import { nearest } from './did-you-mean.ts'
 import type { Override } from './overrides.ts'
+import { showValue } from './show-value.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -12,7 +13,12 @@ const OVERRIDES: ReadonlyMap<string, Override['path']> = new Map([
   ['OCI_MIRROR_LOG_LEVEL', ['log', 'level']],
 ])
 
-const KNOWN = ['OCI_MIRROR_CONFIG', ...OVERRIDES.keys()]
+/** Of every upstream at once, so that it is no key of the file. */
+const OFFLINE = 'OCI_MIRROR_OFFLINE'
+const YES = new Set(['1', 'true'])
+const NO = new Set(['', '0', 'false'])
+
+const KNOWN = ['OCI_MIRROR_CONFIG', ...OVERRIDES.keys(), OFFLINE]
 
 /**
  * Kubernetes gives every pod variables about each service of its namespace, and a service in front of
@@ -30,13 +36,23 @@ export function environmentOverrides(env: Environment): readonly Override[] {
   })
 }
 
-/** Variables that look like ours and are not: a typing error there would otherwise change nothing, silently. */
+export function isOffline(env: Environment): boolean {
+  return YES.has(env[OFFLINE] ?? '')
+}
+
+/** Also variables that look like ours and are not: a typing error would otherwise change nothing, silently. */
 export function environmentProblems(env: Environment): readonly string[] {
+  const offline = env[OFFLINE] ?? ''
+  const isClear = YES.has(offline) || NO.has(offline)
+  const faults = isClear ? [] : [`${OFFLINE}: expected 1 or 0, got ${showValue(offline, [])}`]
   const isInKubernetes = env['KUBERNETES_SERVICE_HOST'] !== undefined
-  return Object.keys(env)
+  const unknown = Object.keys(env)
     .filter((name) => name.startsWith(PREFIX) && !KNOWN.includes(name))
     .filter((name) => !isInKubernetes || !SERVICE_LINK.test(name))
-    .map((name) => `environment: ${name}: unknown variable${hintFor(name)}`)
+  return [
+    ...faults,
+    ...unknown.map((name) => `environment: ${name}: unknown variable${hintFor(name)}`),
+  ]
 }
 
 /** The prefix, which is the same for all, would make every name look near. */

@@ -8,13 +8,17 @@ import { isTable, tableAt, valueAt } from './raw-input.ts'
 import type { Secret, SecretPlace } from './secret.ts'
 import { readSecret } from './secret.ts'
 
-/** Files and variables that the configuration names: each is read once at start, to see that it can be. */
+/**
+ * Files and variables that the configuration names: each is read once at start, to see that it can be. An
+ * upstream that is offline needs none of them, and where it is so they may well not be.
+ */
 export async function fileProblems(
   input: unknown,
   place: SecretPlace,
 ): Promise<readonly Problem[]> {
   const checks: Promise<readonly Problem[]>[] = []
   for (const [name, entry] of Object.entries(configuredUpstreams(input))) {
+    if (valueAt(entry, 'mode') === 'offline') continue
     const path = ['upstreams', name]
     const ca = valueAt(entry, 'ca')
     if (typeof ca === 'string' && ca !== '') {

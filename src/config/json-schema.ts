@@ -7,6 +7,7 @@ interface SchemaNode {
   readonly description?: string
   readonly properties?: Readonly<Record<string, SchemaNode>>
   readonly additionalProperties?: SchemaNode | boolean
+  readonly items?: SchemaNode
 }
 
 /** The JSON Schema (draft 2020-12) of a configuration file, for editors and other checkers. */
@@ -25,11 +26,12 @@ export function knownKeys(path: Path): readonly string[] {
 function child(node: SchemaNode, key: string | number): SchemaNode | undefined {
   const named = node.properties?.[key]
   if (named !== undefined) return named
+  if (typeof key === 'number') return node.items
   return typeof node.additionalProperties === 'object' ? node.additionalProperties : undefined
 }
 
 function describe(node: SchemaNode, name: string): SchemaNode {
-  const { properties, additionalProperties } = node
+  const { properties, additionalProperties, items } = node
   const description = DESCRIPTIONS.get(name)
   return {
     ...node,
@@ -38,6 +40,7 @@ function describe(node: SchemaNode, name: string): SchemaNode {
     ...(typeof additionalProperties === 'object' && {
       additionalProperties: describe(additionalProperties, join(name, '*')),
     }),
+    ...(items?.properties !== undefined && { items: describe(items, join(name, '*')) }),
   }
 }
 

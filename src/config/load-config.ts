@@ -2,7 +2,7 @@ import { dirname, isAbsolute, relative } from 'node:path'
 import type { Config } from './config.ts'
 import type { ConfigFile } from './config-file.ts'
 import { UnreadableFile } from './config-file.ts'
-import { environmentOverrides, environmentProblems } from './environment.ts'
+import { environmentOverrides, environmentProblems, isOffline } from './environment.ts'
 import { findProblems } from './find-problems.ts'
 import { locateConfig, SYSTEM_DIR } from './locate-config.ts'
 import type { Override } from './overrides.ts'
@@ -14,6 +14,7 @@ import { readConfigFile } from './read-config-file.ts'
 import { resolveConfig } from './resolve-config.ts'
 import type { Settings } from './settings.ts'
 import { settingsSchema } from './settings.ts'
+import { takeOffline } from './take-offline.ts'
 
 export interface LoadOptions {
   /** `-c FILE`: goes before every other place. */
@@ -22,6 +23,8 @@ export interface LoadOptions {
   readonly cwd: string
   /** From command line flags: they go before the environment, and that before the file. */
   readonly flags?: readonly Override[]
+  /** Every upstream is offline, whatever the file says. Default: as the environment says. */
+  readonly offline?: boolean
   /** Instead of /etc/oci-mirror. */
   readonly systemDir?: string
 }
@@ -45,7 +48,8 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const faults = [...environmentProblems(env), ...proxyProblems]
   const file = source === undefined ? NOTHING : await readOrReport(source, cwd, faults)
   const overrides = [...environmentOverrides(env), ...(options.flags ?? [])]
-  const input = applyOverrides(file.value, overrides)
+  const given = applyOverrides(file.value, overrides)
+  const input = (options.offline ?? isOffline(env)) ? takeOffline(given) : given
   const place = { env, dir: source === undefined ? cwd : dirname(source) }
   for (const problem of inFileOrder(await findProblems(input, place), file)) {
     faults.push(toLine(problem, file, overrides, cwd))

@@ -33,6 +33,7 @@ export function printableConfig({ config, settings }: LoadedConfig): object {
     defaultUpstream: config.defaultUpstream ?? false,
     upstreams: Object.fromEntries(upstreams),
     staleIfError: formatDuration(config.staleIfError),
+    warm: printableWarm(config),
     log: config.log,
   }
 }
@@ -53,6 +54,22 @@ function printableServer({ server }: Config): object {
   }
 }
 
+function printableWarm({ warm: { platforms, referrers, jobs } }: Config): object {
+  return {
+    platforms,
+    referrers,
+    jobs: jobs.map((job) => ({
+      name: job.name,
+      schedule: job.schedule.text,
+      from: job.from.map((source) =>
+        'input' in source ? source.input : `log:${formatDuration(source.servedWithin)}`,
+      ),
+      ...optional('platforms', job.platforms, (list) => list),
+      pin: job.pin,
+    })),
+  }
+}
+
 function printableUpstream(
   upstream: UpstreamConfig,
   settings: UpstreamSettings | undefined,
@@ -60,6 +77,7 @@ function printableUpstream(
   const { endpoints, aliases, hosts, access, insecure, tokenRealms, redirectHosts } = upstream
   const [url, ...others] = endpoints
   return {
+    mode: upstream.mode,
     ...(others.length === 0 ? { url: String(url) } : { endpoints: endpoints.map(String) }),
     aliases,
     hosts,

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { formatPlatform, parsePlatform } from '../oci/platform.ts'
 import { DOCKER_HUB, parseUpstreamName } from '../oci/reference.ts'
 import type { UpstreamName } from '../oci/reference.ts'
 import { readCaBundle } from './ca-bundle.ts'
@@ -17,7 +18,7 @@ export interface Origin {
 
 /** Makes settings that have been found faultless into what the mirror runs with. */
 export async function resolveConfig(settings: Settings, origin: Origin): Promise<Config> {
-  const { server, admin, storage, staleIfError, log } = settings
+  const { server, admin, storage, staleIfError, warm, log } = settings
   const upstreams = new Map<UpstreamName, UpstreamConfig>()
   for (const [name, entry] of Object.entries(settings.upstreams)) {
     const upstream = await resolveUpstream(name, entry, origin)
@@ -35,6 +36,7 @@ export async function resolveConfig(settings: Settings, origin: Origin): Promise
     defaultUpstream: resolveDefault(settings.defaultUpstream, upstreams),
     upstreams,
     staleIfError,
+    warm: resolveWarm(warm),
     log,
   })
 }
@@ -46,6 +48,7 @@ async function resolveUpstream(
 ): Promise<UpstreamConfig> {
   const { url, endpoints, auth, access, ca, aliases, ...rest } = settings
   const name = canonicalName(key)
+  const isOffline = settings.mode === 'offline'
   return deepFreeze({
     ...rest,
     name,
@@ -54,8 +57,22 @@ async function resolveUpstream(
     credentials: auth && (() => readCredentials(name, auth, place)),
     access,
     proxies,
-    ca: ca === undefined ? undefined : await readCaBundle(resolve(place.dir, ca)),
+    ca: ca === undefined || isOffline ? undefined : await readCaBundle(resolve(place.dir, ca)),
   })
+}
+
+function resolveWarm({ platforms, referrers, jobs }: Settings['warm']): Config['warm'] {
+  return {
+    platforms: platforms ?? [hostPlatform()],
+    referrers,
+    jobs: jobs.map((job) => ({ ...job, platforms: job.platforms })),
+  }
+}
+
+/** What runs here: images are for Linux, whatever this is. */
+function hostPlatform(): string {
+  const platform = parsePlatform(`linux/${process.arch}`)
+  return platform === undefined ? 'all' : formatPlatform(platform)
 }
 
 /** Docker Hub's API has a host of its own; every other registry answers where its images say. */

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { describeFileError } from './file-error.ts'
+import { describeFileError } from '../core/describe-file-error.ts'
 
 /** A secret itself, or where it is kept. What `env()` and `file()` return, and what YAML and JSON write. */
 export type Secret = string | { readonly env: string } | { readonly file: string }

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { UPSTREAM_MODES } from '../core/upstream-mode.ts'
 import { readBasePath } from './base-path.ts'
 import { LOG_FORMATS, LOG_LEVELS } from './config.ts'
 import { readHelperName } from './credential-helper.ts'
@@ -15,6 +16,7 @@ import {
 import { expected, read } from './reading.ts'
 import { FREE_SPACE_FORMS, readFreeSpace, readSize, SIZE_FORMS } from './size.ts'
 import { text, textOrFalse, textOrNumber } from './text.ts'
+import { warmSettings } from './warm-settings.ts'
 import { readPublicUrl, readRegistryUrl } from './web-url.ts'
 
 /** What is mirrored if the file does not say; replaced as a whole if it does. */
@@ -109,6 +111,7 @@ const tags = z.strictObject({
 })
 
 const upstream = z.strictObject({
+  mode: z.enum(UPSTREAM_MODES).default('online'),
   url: registryUrl().optional(),
   endpoints: z.array(registryUrl()).min(1, { error: 'expected at least one URL' }).optional(),
   aliases: hosts(),
@@ -141,6 +144,7 @@ export const settingsSchema = z.strictObject({
     .optional(),
   upstreams: z.record(z.string(), upstream).prefault(DEFAULT_UPSTREAMS),
   staleIfError: duration().prefault('30d'),
+  warm: warmSettings.prefault({}),
   log: log.prefault({}),
 })
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { statsLines } from '../../src/cli/stats.ts'
 import type { Activity, StatsReport } from '../../src/core/maintenance/reports.ts'
+import type { UpstreamMode } from '../../src/core/upstream-mode.ts'
 import type { CircuitState, RateLimitState } from '../../src/core/upstream-state.ts'
 
 const NOW = 1_000_000_000
@@ -19,6 +20,7 @@ const RUNNING: Activity = {
   flights: 1,
   disk: { kind: 'ok' },
   upstreams: [],
+  jobs: [],
 }
 
 function linesOf(activity: Partial<Activity>): readonly string[] {
@@ -29,11 +31,12 @@ function upstreamOf(
   circuit: CircuitState,
   rateLimit?: RateLimitState,
   isSaving = false,
+  mode: UpstreamMode = 'online',
 ): readonly string[] {
   const endpoints = [{ host: 'registry-1.docker.io', circuit, rateLimit }]
-  const state = { endpoints, isSaving, underWay: 2, queued: 1 }
+  const state = { endpoints, isSaving, underWay: 2, queued: 1, background: 0 }
   const counted = { outcomes: { hit: 3, miss: 1 }, failed: 1, bytes: 2_000_000, hitRatio: 0.75 }
-  const lines = linesOf({ upstreams: [{ upstream: 'docker.io', ...counted, state }] })
+  const lines = linesOf({ upstreams: [{ upstream: 'docker.io', mode, ...counted, state }] })
   return lines.slice(7)
 }
 
@@ -74,6 +77,10 @@ describe('stats', () => {
     const told = { limit: 100, remaining: 7, window: 21_600, toldAt: NOW }
     expect(upstreamOf(CLOSED)).toEqual([`${shown}  up     -`])
     expect(upstreamOf(CLOSED, told, true)).toEqual([`${shown}  up     7 of 100 pulls left, saving`])
+    expect(upstreamOf(CLOSED, undefined, false, 'cache-first')).toEqual([
+      `${shown}  cache-first, up  -`,
+    ])
+    expect(upstreamOf(CLOSED, undefined, false, 'offline')).toEqual([`${shown}  offline  -`])
     expect(upstreamOf({ name: 'open', since, until: NOW + 9000, reason })).toEqual([
       `${shown}  down for 5 min  -`,
       '',
@@ -83,6 +90,27 @@ describe('stats', () => {
       `${shown}  down for 5 min  -`,
       '',
       `${host} is being tried now: answered 503`,
+    ])
+  })
+})
+
+describe('the jobs of a mirror', () => {
+  it('are shown with their last run and the next, and with what was wrong', () => {
+    const job = { name: 'nightly', schedule: '0 2 * * *', runningSince: null, lastSuccess: null }
+    const run = { startedAt: NOW - 5 * MINUTE, endedAt: NOW - 3 * MINUTE, images: 31, failed: 2 }
+    const problem = 'images.txt:3: "NO" is no image'
+    const lines = linesOf({
+      jobs: [
+        { ...job, next: NOW + 30 * MINUTE, last: { ...run, problem } },
+        { ...job, name: 'now', runningSince: NOW - MINUTE, next: null, last: null },
+      ],
+    })
+    expect(lines.slice(-5)).toEqual([
+      'WARM JOB  SCHEDULE   RUNNING    LAST RUN   IMAGES  FAILED  NEXT',
+      'nightly   0 2 * * *             3 min ago      31       2  in 30 min',
+      'now       0 2 * * *  for 1 min  not yet         -       -  never',
+      '',
+      `the job nightly had a problem: ${problem}`,
     ])
   })
 })

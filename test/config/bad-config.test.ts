@@ -33,7 +33,7 @@ const CASES: readonly (readonly [title: string, input: object, ...problems: stri
   [
     'an unknown key like no other',
     { metrics: 1 },
-    'metrics: unknown key (known here: server, admin, storage, defaultUpstream, upstreams, staleIfError, log)',
+    'metrics: unknown key (known here: server, admin, storage, defaultUpstream, upstreams, staleIfError, warm, log)',
   ],
   [
     'a key in another style',

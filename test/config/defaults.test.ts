@@ -6,7 +6,10 @@ import { load } from './load.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
+const HOST_PLATFORM = `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`
+
 const DEFAULT_UPSTREAM = {
+  mode: 'online',
   aliases: [],
   hosts: [],
   credentials: undefined,
@@ -46,6 +49,7 @@ describe('the configuration without a file', () => {
       defaultUpstream: 'docker.io',
       upstreams: expect.any(Map),
       staleIfError: 30 * 86_400_000,
+      warm: { platforms: [HOST_PLATFORM], referrers: true, jobs: [] },
       log: { level: 'info', format: 'auto' },
     })
     expect([...config.upstreams]).toEqual(

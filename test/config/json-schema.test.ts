@@ -11,8 +11,10 @@ const SECTIONS = {
   server: 'ServerInput',
   admin: 'AdminInput',
   storage: 'StorageInput',
+  warm: 'WarmInput',
   log: 'LogInput',
 }
+const JOB = { 'warm.jobs.*': 'WarmJobInput' }
 const UPSTREAM = { 'upstreams.*': 'UpstreamInput', 'upstreams.*.tags': 'TagsInput' }
 
 /** The comment of every key of an interface, on one line. */
@@ -54,15 +56,13 @@ describe('the JSON Schema', () => {
     }
   })
 
-  it.each(Object.entries({ '': 'ConfigInput', ...SECTIONS, ...UPSTREAM }))(
+  it.each(Object.entries({ '': 'ConfigInput', ...SECTIONS, ...JOB, ...UPSTREAM }))(
     'says of "%s" what the types of %s say',
     (path, name) => {
       const comments = commentsOf(name)
       const prefix = path === '' ? '' : `${path}.`
-      const keys = path === '' ? [] : path.replace('*', 'a.example').split('.')
-      const parent = path.startsWith('upstreams')
-        ? ['upstreams', 'a.example', ...path.split('.').slice(2)]
-        : keys
+      const any = path.startsWith('warm') ? 0 : 'a.example'
+      const parent = path === '' ? [] : path.split('.').map((key) => (key === '*' ? any : key))
       expect([...comments.keys()].toSorted()).toEqual(knownKeys(parent).toSorted())
       for (const [key, comment] of comments) expect(DESCRIPTIONS.get(prefix + key)).toBe(comment)
     },
