@@ -2,35 +2,40 @@ import type { Command } from 'commander'
 import { InvalidArgumentError } from 'commander'
 import { readSize } from '../config/size.ts'
 import type { VerifyProgress, VerifyReport } from '../core/maintenance/reports.ts'
-import { StartError } from '../core/start-error.ts'
+import type { ProgressOptions } from './byte-progress.ts'
+import { addProgressOption } from './byte-progress.ts'
 import type { Context } from './context.ts'
 import { count, formatBytes, formatTime } from './human.ts'
-import type { OutputOptions } from './output-option.ts'
 import { outputOption, say } from './output-option.ts'
-import { waitForStop } from './stop-signals.ts'
+import { createBar } from './progress-bar.ts'
+import { abortOnStop } from './stop-signals.ts'
 import { table } from './table.ts'
+import { verifyBundles } from './verify-bundles.ts'
 import { withOperations } from './with-operations.ts'
 
-interface Options extends OutputOptions {
+interface Options extends ProgressOptions {
   readonly repair?: true
   readonly rate?: number
   readonly restart?: true
 }
 
-const BAR_WIDTH = 30
-
 export function addVerify(program: Command, context: Context): void {
-  program
+  const command = program
     .command('verify')
     .description(
-      'read what is stored again and compare it with its digests; exit code 1 if something stays wrong',
+      'read what is stored again, or bundles, and compare it with its digests; exit code 1 if something stays wrong, 4 if a bundle is damaged',
     )
-    .argument('[image...]', 'only these; default: everything, going on where the last run stopped')
+    .argument(
+      '[image|file...]',
+      'only these images, or files of bundles; default: everything that is stored, going on where the last run stopped',
+    )
     .option('--repair', 'download what is wrong again now, not with the next pull')
     .option('--rate <size>', 'read at most so much per second, such as 50MiB', readRate)
     .option('--restart', 'begin again although the last run was stopped')
+  addProgressOption(command)
     .addOption(outputOption())
-    .action(async (references: string[], options: Options, command: Command) => {
+    .action(async (references: string[], options: Options) => {
+      if (await verifyBundles(references, options, context)) return
       const request = {
         references,
         repair: options.repair === true,
@@ -38,8 +43,8 @@ export function addVerify(program: Command, context: Context): void {
         ...(options.rate !== undefined && { rate: options.rate }),
       }
       await withOperations(context, command, async ({ maintenance }) => {
-        const bar = createBar(context)
-        const stopped = stopSignal(context)
+        const bar = createProgress(context, options)
+        const stopped = abortOnStop(context.terminal.signals, 'the next run goes on from here')
         const report = await maintenance
           .verify(request, bar.show, stopped)
           .finally(() => bar.clear())
@@ -55,26 +60,19 @@ function readRate(text: string): number {
   throw new InvalidArgumentError('Expected a size such as 50MiB.')
 }
 
-/** The first signal ends it in good order, so that the next run goes on there. */
-function stopSignal({ terminal: { signals } }: Context): AbortSignal {
-  const stopped = new AbortController()
-  void waitForStop(signals).then((signal) =>
-    stopped.abort(new StartError(`stopped by ${signal}: the next run goes on from here`)),
-  )
-  return stopped.signal
-}
-
-/** One line that is written over, on a terminal only. */
-function createBar({ terminal: { stderr } }: Context) {
-  if (stderr.isTTY !== true) return { show: () => {}, clear: () => {} }
+/** On a terminal only. */
+function createProgress({ terminal: { stderr } }: Context, { progress }: ProgressOptions) {
+  if (stderr.isTTY !== true || !progress) return { show: () => {}, clear: () => {} }
+  const bar = createBar(stderr)
   return {
     show: ({ blobs, bytes, totalBlobs, totalBytes }: VerifyProgress) => {
-      const done = totalBytes === 0 ? 1 : Math.min(1, bytes / totalBytes)
-      const bar = '█'.repeat(Math.round(done * BAR_WIDTH)).padEnd(BAR_WIDTH, '░')
-      const text = `${bar} ${Math.floor(done * 100)} %  ${blobs}/${totalBlobs} blobs  ${formatBytes(bytes)} of ${formatBytes(totalBytes)}`
-      stderr.write(`\r${text}\u001B[K`)
+      const of = `${formatBytes(bytes)} of ${formatBytes(totalBytes)}`
+      bar.show(
+        { done: bytes, total: totalBytes },
+        `${blobs} of ${count(totalBlobs, 'blob')}  ${of}`,
+      )
     },
-    clear: () => stderr.write('\r\u001B[K'),
+    clear: () => bar.clear(),
   }
 }
 
