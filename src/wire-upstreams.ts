@@ -1,8 +1,9 @@
 import type { Config, UpstreamConfig } from './config/config.ts'
 import { compileImmutableTags } from './config/immutable-tags.ts'
+import { offlineUpstream } from './core/offline-upstream.ts'
 import { steady } from './core/steady-clock.ts'
 import { systemClock } from './core/system-clock.ts'
-import type { UpstreamEntry } from './core/upstream-entry.ts'
+import type { Lanes, UpstreamEntry } from './core/upstream-entry.ts'
 import type { Logger } from './observe/logger.ts'
 import type { Metrics } from './observe/metrics.ts'
 import { logUpstream } from './observe/log-upstream.ts'
@@ -29,8 +30,18 @@ function openEntry(
   logger: Logger,
   metrics: Metrics,
 ): UpstreamEntry {
-  const { credentials, tags } = upstream
-  const client = openUpstream(registryOptions(upstream), {
+  const { mode, credentials, tags } = upstream
+  const isImmutable = compileImmutableTags(tags.immutable)
+  return {
+    mode,
+    ...(mode === 'offline' ? offlineUpstream(upstream.name) : openLanes(upstream, logger, metrics)),
+    tags: { ...tags, staleIfError, isImmutable },
+    isPublic: credentials === undefined,
+  }
+}
+
+function openLanes(upstream: UpstreamConfig, logger: Logger, metrics: Metrics): Lanes {
+  const lanes = openUpstream(registryOptions(upstream), {
     clock: steady(systemClock),
     onRequest: (event) => {
       metrics.upstreams.asked(event)
@@ -38,16 +49,11 @@ function openEntry(
     },
     onEvent: (event) => logUpstream(logger, event),
   })
-  const isImmutable = compileImmutableTags(tags.immutable)
-  return {
-    client: metrics.upstreams.watch(upstream.name, client),
-    tags: { ...tags, staleIfError, isImmutable },
-    isPublic: credentials === undefined,
-  }
+  return metrics.upstreams.watch(upstream.name, lanes)
 }
 
 /** What a configured upstream is to its client, here and where one is only looked at. */
 export function registryOptions(upstream: UpstreamConfig): RegistryOptions {
-  const { credentials, ca, ...settings } = upstream
+  const { mode: _, credentials, ca, ...settings } = upstream
   return { ...settings, ...(credentials && { credentials }), ...(ca !== undefined && { ca }) }
 }

@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Config } from './config/config.ts'
+import { findFault } from './core/find-fault.ts'
+import { JobBoard } from './core/maintenance/job-board.ts'
 import { RequestCounts } from './core/maintenance/request-counts.ts'
 import { Mirror } from './core/mirror.ts'
 import { openAccess } from './core/open-access.ts'
@@ -27,8 +29,10 @@ import { openCatalog } from './store/catalog-recovery.ts'
 import { openDataDirectory } from './store/data-directory.ts'
 import { layoutOf } from './store/layout.ts'
 import { DiskBlobStore } from './store/disk-blob-store.ts'
+import type { SqliteCatalog } from './store/sqlite-catalog.ts'
 import type { Upkeep } from './store/upkeep.ts'
 import { openUpkeep } from './store/upkeep.ts'
+import { startJobs } from './wire-jobs.ts'
 import { createOperations } from './wire-operations.ts'
 import { openUpstreams } from './wire-upstreams.ts'
 
@@ -68,10 +72,16 @@ export async function startMirror(config: Config): Promise<RunningMirror> {
   }
 }
 
-/** The same without its listeners, for one command. Throws StartError, also where there is nothing yet. */
-export async function openOperations(config: Config): Promise<OpenOperations> {
+/**
+ * The same without its listeners, for one command. Throws StartError, also where there is nothing yet and
+ * nothing will come.
+ */
+export async function openOperations(
+  config: Config,
+  purpose: 'looking' | 'filling' = 'looking',
+): Promise<OpenOperations> {
   const { dir } = config.storage
-  if (!existsSync(layoutOf(dir).format)) {
+  if (purpose === 'looking' && !existsSync(layoutOf(dir).format)) {
     const hint = 'start the mirror once, or name its configuration (-c) or directory (storage.dir)'
     throw new StartError(`there is no data directory of oci-mirror at ${dir}: ${hint}`)
   }
@@ -80,6 +90,7 @@ export async function openOperations(config: Config): Promise<OpenOperations> {
     // The command's own words go to standard output; only what went wrong is worth a line besides them.
     const log = { level: 'error', format: 'pretty' } as const
     const core = await build(config, createLogger({ ...log, ...standardError() }), undo)
+    core.catalog.spareMemory()
     return { operations: core.operate(undefined), close: () => unwind(undo) }
   } catch (reason) {
     await unwind(undo)
@@ -91,16 +102,23 @@ function standardError(): Pick<LoggerOptions, 'destination' | 'isTerminal'> {
   return { destination: process.stderr, isTerminal: process.stderr.isTTY }
 }
 
+/** What there is only where a mirror runs. */
+interface Running {
+  readonly counts: RequestCounts
+  readonly jobs: JobBoard
+}
+
 /** Everything but what listens. */
 interface Core {
   readonly config: Config
   readonly logger: Logger
   readonly metrics: Metrics
   readonly book: AddressBook
+  readonly catalog: SqliteCatalog
   readonly store: BlobStore
   readonly mirror: Mirror
   readonly upkeep: Upkeep
-  operate(counts: RequestCounts | undefined): Operations
+  operate(running: Running | undefined): Operations
 }
 
 async function build(config: Config, logger: Logger, undo: Undo[]): Promise<Core> {
@@ -147,15 +165,16 @@ async function build(config: Config, logger: Logger, undo: Undo[]): Promise<Core
   undo.push(() => mirror.abort(new Error('the mirror is stopping')))
   const book = bookOf(config)
   const inventory = sqlite.inventory((repository, tag) => catalog.forgetTag(repository, tag))
-  const { control } = mirror
+  const { control, warmSource } = mirror
   const durability = {
     sync: (digest: Digest) => upkeep.sync.sync(digest),
     backup: () => upkeep.backup.run(),
   }
-  const parts = { store, catalog, inventory, control, naming: book, durability, upstreams, limits }
-  const operate = (counts: RequestCounts | undefined) =>
-    createOperations({ ...parts, counts, clock: systemClock })
-  return { config, logger, metrics, book, store, mirror, upkeep, operate }
+  const held = { store, catalog, inventory, upstreams, limits, durability }
+  const how = { naming: book, warmDefaults: config.warm, clock: systemClock }
+  const operate = (running: Running | undefined) =>
+    createOperations({ ...held, ...how, control, warmSource, counts: undefined, ...running })
+  return { config, logger, metrics, book, catalog: sqlite, store, mirror, upkeep, operate }
 }
 
 function bookOf({ server, upstreams, defaultUpstream }: Config): AddressBook {
@@ -174,7 +193,10 @@ async function serve(core: Core, undo: Undo[]): Promise<RunningMirror> {
   let isDraining = false
   const { listen: address, basePath, catalog } = config.server
   const counts = new RequestCounts(config.upstreams.keys(), systemClock.now())
-  const admin = await listenAdmin(core, core.operate(counts))
+  const jobs = new JobBoard(config.warm.jobs)
+  const operations = core.operate({ counts, jobs })
+  metrics.watchJobs(() => jobs.report())
+  const admin = await listenAdmin(core, operations)
   const front = createFront({
     mirror,
     book,
@@ -194,6 +216,8 @@ async function serve(core: Core, undo: Undo[]): Promise<RunningMirror> {
       logger.warn({ connections }, 'refused connections beyond the limit'),
   })
   core.upkeep.start()
+  const warmJobs = startJobs(config, operations, jobs, logger)
+  undo.push(() => warmJobs.stop())
   return {
     url: urlOf(server, basePath),
     adminUrl: admin && urlOf(admin, ''),
@@ -230,16 +254,6 @@ async function listenAdmin(
     )
   }
   return server
-}
-
-/** What would keep the cache itself from working; what upstreams do is not our readiness. */
-async function findFault(store: BlobStore): Promise<string | undefined> {
-  try {
-    await store.space()
-    return undefined
-  } catch (reason) {
-    return `the data directory cannot be read: ${reason instanceof Error ? reason.message : String(reason)}`
-  }
 }
 
 /** Does every step, whatever goes wrong: the first failure is thrown at the end. */

@@ -47,7 +47,7 @@ describe('configured credentials', () => {
     const [upstream] = config.upstreams.values()
     if (upstream === undefined) throw new Error('no upstream')
     const onRequest = (event: UpstreamRequestEvent) => events.push(event)
-    const client = openUpstream(registryOptions(upstream), { clock: hastyClock, onRequest })
+    const { client } = openUpstream(registryOptions(upstream), { clock: hastyClock, onRequest })
     opened.add(client)
     return client
   }

@@ -11,7 +11,7 @@ function configurationRows(): ReadonlyMap<string, string> {
   const chapter = /^## Configuration$[\s\S]*?^## /m.exec(readme)?.[0] ?? ''
   const rows = chapter.matchAll(/^\| `([a-zA-Z.<>]+)` +\| ([^|]*?) +\|/gm)
   return new Map(
-    [...rows].map(([, key = '', byDefault = '']) => [key.replace('<name>', '*'), byDefault]),
+    [...rows].map(([, key = '', byDefault = '']) => [key.replace(/<\w+>/, '*'), byDefault]),
   )
 }
 

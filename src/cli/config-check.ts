@@ -31,11 +31,13 @@ function summarize(config: Config, cwd: string): readonly string[] {
 }
 
 function summarizeUpstream(upstream: UpstreamConfig, width: number): string {
-  const { name, endpoints, credentials, tags } = upstream
+  const { name, mode, endpoints, credentials, tags } = upstream
+  if (mode === 'offline') return `${name.padEnd(width)}  offline`
   const urls = endpoints.map((url) => url.href.replace(/\/$/, '')).join(', ')
   const reader =
     credentials === undefined ? 'anonymous' : `with credentials${receivers(endpoints)}, shared`
-  return `${name.padEnd(width)}  ${urls}  ${reader}, tags ${formatDuration(tags.ttl)}`
+  const asked = mode === 'cache-first' ? mode : `tags ${formatDuration(tags.ttl)}`
+  return `${name.padEnd(width)}  ${urls}  ${reader}, ${asked}`
 }
 
 /** Several endpoints may belong to several owners, and each of them is given the credentials. */

@@ -1,8 +1,7 @@
 import type { Command } from 'commander'
 import type { LogLevel } from '../config/config.ts'
-import type { LoadedConfig } from '../config/load-config.ts'
+import type { LoadedConfig, LoadOptions } from '../config/load-config.ts'
 import { loadConfig } from '../config/load-config.ts'
-import type { Override } from '../config/overrides.ts'
 import type { ExitCode, Terminal } from './terminal.ts'
 
 /** One run of the command line: what its commands share, and how they say that they are done. */
@@ -16,10 +15,13 @@ export class Context {
   }
 
   /** Loads what `-c` and the environment name. Throws ConfigError. */
-  async load(command: Command, flags: readonly Override[] = []): Promise<LoadedConfig> {
+  async load(
+    command: Command,
+    flags: Pick<LoadOptions, 'flags' | 'offline'> = {},
+  ): Promise<LoadedConfig> {
     const { env, cwd } = this.terminal
     const { config: file } = command.optsWithGlobals<{ readonly config?: string }>()
-    const loaded = await loadConfig({ file, env, cwd, flags })
+    const loaded = await loadConfig({ file, env, cwd, ...flags })
     this.#level = loaded.config.log.level
     return loaded
   }

@@ -6,9 +6,16 @@ export interface OutputOptions {
 }
 
 export function outputOption(): Option {
-  return new Option('-o, --output <format>', 'text for people, or json')
-    .choices(['text', 'json'])
-    .default('text')
+  return optionOf('-o, --output <format>')
+}
+
+/** For commands whose `-o` is a file. */
+export function longOutputOption(): Option {
+  return optionOf('--output <format>')
+}
+
+function optionOf(flags: string): Option {
+  return new Option(flags, 'text for people, or json').choices(['text', 'json']).default('text')
 }
 
 /** The report itself, or what a person is told of it. */

@@ -1,17 +1,23 @@
 import { Command, CommanderError } from 'commander'
+import { BundleError } from '../airgap/bundle/bundle-error.ts'
 import { ConfigError } from '../config/problem.ts'
 import { MaintenanceError } from '../core/maintenance/maintenance-error.ts'
 import { StartError } from '../core/start-error.ts'
 import { addClientConfig } from './client-config.ts'
+import { addCheck } from './check.ts'
 import { addConfigCheck } from './config-check.ts'
 import { addConfigPrint } from './config-print.ts'
 import { addConfigSchema } from './config-schema.ts'
 import { Context } from './context.ts'
+import { addExport } from './export.ts'
 import { addHealthcheck } from './healthcheck.ts'
+import { addImages } from './images.ts'
+import { addImport } from './import.ts'
 import { packageVersion } from '../core/package-version.ts'
 import { addProbe } from './probe.ts'
 import { addServe } from './serve.ts'
 import type { ExitCode, Terminal } from './terminal.ts'
+import { addInventory } from './inventory.ts'
 import { addLs } from './ls.ts'
 import { addShow } from './show.ts'
 import { addTags } from './tags.ts'
@@ -22,6 +28,7 @@ import { addRm } from './rm.ts'
 import { addGc } from './gc.ts'
 import { addVerify } from './verify.ts'
 import { addVersion } from './version.ts'
+import { addWarm } from './warm.ts'
 
 /** Runs one command line, without the program's own name, and returns how the process should end. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<ExitCode> {
@@ -66,8 +73,14 @@ function createProgram(context: Context): Command {
   addHold(program, context)
   addRelease(program, context)
   addRm(program, context)
+  addCheck(program, context)
+  addInventory(program, context)
   addGc(program, context)
   addVerify(program, context)
+  addExport(program, context)
+  addImages(program, context)
+  addWarm(program, context)
+  addImport(program, context)
   addVersion(program, context)
   return program
 }
@@ -83,6 +96,10 @@ function report(error: unknown, { terminal, isVerbose }: Context): ExitCode {
   if (error instanceof MaintenanceError) {
     terminal.stderr.write(`error: ${error.message}\n`)
     return error.problem === 'invalid' || error.problem === 'ambiguous' ? 2 : 1
+  }
+  if (error instanceof BundleError) {
+    terminal.stderr.write(`error: ${error.message}\n`)
+    return error.problem === 'damaged' ? 4 : 1
   }
   const message = error instanceof Error ? error.message : String(error)
   terminal.stderr.write(`error: ${message}\n`)

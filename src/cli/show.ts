@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { ImageNode, ImageReport } from '../core/maintenance/reports.ts'
 import type { Context } from './context.ts'
-import { formatAgo, formatBytes, formatTime } from './human.ts'
+import { formatAgo, formatBytes, formatTime, shortDigest } from './human.ts'
 import type { OutputOptions } from './output-option.ts'
 import { outputOption, say } from './output-option.ts'
 import { table } from './table.ts'
@@ -25,7 +25,7 @@ export function addShow(program: Command, context: Context): void {
 }
 
 function imageLines(report: ImageReport, now: number): readonly string[] {
-  const { image, tree, checkedAt, pinned, held, history } = report
+  const { image, tree, checkedAt, imported, pinned, held, history } = report
   const missing = report.blobs - report.storedBlobs
   const here = `${report.storedBlobs} of ${report.blobs} blobs, ${formatBytes(report.storedBytes)} of ${formatBytes(report.bytes)}`
   const marks = [pinned && 'pinned: never evicted', held && 'held: upstream cannot move it']
@@ -35,6 +35,7 @@ function imageLines(report: ImageReport, now: number): readonly string[] {
     ...(checkedAt === undefined
       ? []
       : [['checked', `${formatTime(checkedAt)}, ${formatAgo(checkedAt, now)}`]]),
+    ...(imported === undefined ? [] : [['imported', importedText(imported)]]),
     ...marks.filter((mark) => mark !== false).map((mark) => ['', mark]),
   ]
   const shown = history.slice(0, CHANGES_SHOWN)
@@ -52,6 +53,11 @@ function imageLines(report: ImageReport, now: number): readonly string[] {
     ),
     ...(history.length > CHANGES_SHOWN ? [`  … all of it: oci-mirror tags ${image}`] : []),
   ]
+}
+
+function importedText({ at, name, id }: NonNullable<ImageReport['imported']>): string {
+  const which = id === undefined ? '' : `, ${shortDigest(id)}…`
+  return `${formatTime(at)}, from ${name}${which}: upstream cannot drop it`
 }
 
 function treeRows(node: ImageNode, lead: string, below: string): string[][] {

@@ -1,4 +1,5 @@
 import { constants } from 'node:os'
+import { StartError } from '../core/start-error.ts'
 
 export type StopSignal = 'SIGINT' | 'SIGTERM'
 
@@ -33,4 +34,13 @@ export function waitForStop(
   signals.on('SIGINT', onSignal)
   signals.on('SIGTERM', onSignal)
   return promise
+}
+
+/** The first signal ends what is under way in good order. `hint` says what that means: the next run goes on here. */
+export function abortOnStop(signals: Signals, hint: string): AbortSignal {
+  const stopped = new AbortController()
+  void waitForStop(signals).then((signal) =>
+    stopped.abort(new StartError(`stopped by ${signal}: ${hint}`)),
+  )
+  return stopped.signal
 }

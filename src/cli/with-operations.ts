@@ -13,19 +13,21 @@ const ALIVE_MS = 60_000
 
 /**
  * Runs the task over the mirror that runs with this configuration, or over its data directory if none does:
- * the directory's lock sees to it that it is never both. Throws StartError.
+ * the directory's lock sees to it that it is never both. `filling`: the task brings content here, so that
+ * there need not be a directory yet. Throws StartError.
  */
 export async function withOperations<T>(
   context: Context,
   command: Command,
   task: (operations: Operations) => Promise<T>,
+  purpose: 'looking' | 'filling' = 'looking',
 ): Promise<T> {
   const { config } = await context.load(command)
   const origin = await findMirror(config)
   if (origin !== undefined) return task(createAdminClient(origin))
   // Loaded here: asking a running mirror needs no database.
   const { openOperations } = await import('../wire.ts')
-  const opened = await openOperations(config).catch((reason: unknown) => {
+  const opened = await openOperations(config, purpose).catch((reason: unknown) => {
     throw explainLocked(reason, config)
   })
   // The mirror's clock keeps no process alive, and here nothing else may be under way while it sleeps.

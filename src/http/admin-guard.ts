@@ -35,8 +35,11 @@ export function checkHost(incoming: IncomingMessage, names: ReadonlySet<string>)
  * Nor can such a page change anything by a form: JSON from another origin needs a permission (CORS) that
  * nobody is given here. Throws AdminRefusal.
  */
-export function checkMutation({ headers }: IncomingMessage): void {
+export function checkMutation({ method, headers }: IncomingMessage): void {
   const type = (headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase()
+  // Nor can it send a header of its own, and nothing by PUT.
+  const isOwn = method === 'PUT' && headers['oci-mirror-import'] !== undefined
+  if (type === 'application/octet-stream' && isOwn) return
   if (type !== 'application/json') {
     throw new AdminRefusal(415, 'changes are asked for with Content-Type: application/json')
   }

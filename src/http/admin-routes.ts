@@ -1,8 +1,9 @@
 import type { Context, Hono } from 'hono'
-import type { ListQuery, VerifyImages } from '../core/maintenance/maintenance-api.ts'
+import type { ListQuery } from '../core/maintenance/maintenance-api.ts'
 import { MaintenanceError } from '../core/maintenance/maintenance-error.ts'
 import { AdminBody } from './admin-body.ts'
 import type { AdminDeps, AdminEnv } from './admin-deps.ts'
+import { answerLines } from './ndjson.ts'
 
 /** What only looks. */
 export function addLists(app: Hono<AdminEnv>, { operations: { maintenance } }: AdminDeps): void {
@@ -16,7 +17,8 @@ export function addLists(app: Hono<AdminEnv>, { operations: { maintenance } }: A
 
 /** What changes something: each is logged, because it may be asked why content has gone. */
 export function addChanges(app: Hono<AdminEnv>, deps: AdminDeps): void {
-  const { maintenance } = deps.operations
+  const { operations, log } = deps
+  const { maintenance } = operations
   addChange(app, deps, 'rm', (body) => {
     const request = readImages(body)
     const dryRun = body.flag('dryRun')
@@ -52,7 +54,11 @@ export function addChanges(app: Hono<AdminEnv>, deps: AdminDeps): void {
       ...(rate !== undefined && { rate }),
     }
     body.end()
-    return verify(deps, request)
+    return answerLines('verify', log, async (onProgress, signal) => {
+      const report = await maintenance.verify(request, onProgress, signal)
+      log.info({ operation: 'verify', findings: report.findings }, 'ran maintenance')
+      return report
+    })
   })
 }
 
@@ -72,39 +78,6 @@ function addChange(
     if (!isPlan) log.info({ operation, request: text }, 'ran maintenance')
     return c.json(report)
   })
-}
-
-/** One JSON object a line, because it may take hours: `progress`, and at the end `report` or `error`. */
-function verify({ operations: { maintenance }, log }: AdminDeps, request: VerifyImages): Response {
-  const stopped = new AbortController()
-  const encoder = new TextEncoder()
-  const body = new ReadableStream<Uint8Array>({
-    async start(controller) {
-      const send = (line: object) => {
-        if (!stopped.signal.aborted) controller.enqueue(encoder.encode(`${JSON.stringify(line)}\n`))
-      }
-      try {
-        const report = await maintenance.verify(
-          request,
-          (progress) => send({ progress }),
-          stopped.signal,
-        )
-        log.info({ operation: 'verify', findings: report.findings }, 'ran maintenance')
-        send({ report })
-      } catch (reason) {
-        // The head has been sent: the last line is where a failure can be told.
-        const detail = reason instanceof Error ? reason.message : String(reason)
-        const isOurs = reason instanceof MaintenanceError
-        send({ error: { detail, ...(isOurs && { problem: reason.problem }) } })
-        if (!isOurs && !stopped.signal.aborted) log.error({ error: reason }, 'failed to verify')
-      }
-      if (!stopped.signal.aborted) controller.close()
-    },
-    cancel() {
-      stopped.abort(new Error('whoever asked for it has left'))
-    },
-  })
-  return new Response(body, { headers: { 'content-type': 'application/x-ndjson' } })
 }
 
 function readImages(body: AdminBody) {

@@ -6,12 +6,26 @@ import { bodyLimit } from 'hono/body-limit'
 import type { Log } from '../core/log.ts'
 import type { MaintenanceProblem } from '../core/maintenance/maintenance-error.ts'
 import { MaintenanceError } from '../core/maintenance/maintenance-error.ts'
+import { DigestMismatch, NoSpace } from '../core/ports.ts'
 import type { AdminDeps, AdminEnv } from './admin-deps.ts'
 import { AdminRefusal, checkHost, checkMutation, checkSite } from './admin-guard.ts'
 import { addChanges, addLists } from './admin-routes.ts'
+import { addChecks } from './check-routes.ts'
+import { addExports } from './export-routes.ts'
+import { addWarm } from './warm-routes.ts'
+import { addImports } from './import-routes.ts'
 
 /** A thousand references of the greatest length. */
 const MAX_BODY_BYTES = 1024 * 1024
+
+/** Fifty thousand images of the usual length, and where each is written. */
+const MAX_LIST_BYTES = 16 * 1024 * 1024
+const LISTS: ReadonlySet<string> = new Set([
+  '/api/v1/warm',
+  '/api/v1/check',
+  '/api/v1/unlisted',
+  '/api/v1/export',
+])
 
 const STATUS = { invalid: 400, unknown: 404, ambiguous: 409, refused: 409, busy: 409 } as const
 
@@ -26,12 +40,10 @@ export function createAdmin(deps: AdminDeps): RequestListener {
     await next()
     c.header('cache-control', 'no-store')
   })
-  app.use(
-    bodyLimit({
-      maxSize: MAX_BODY_BYTES,
-      onError: (c) => problem(c, 413, `the body is larger than ${MAX_BODY_BYTES} bytes`),
-    }),
-  )
+  addImports(app, deps)
+  const ordinary = limitBody(MAX_BODY_BYTES)
+  const long = limitBody(MAX_LIST_BYTES)
+  app.use((c, next) => (LISTS.has(c.req.path) ? long(c, next) : ordinary(c, next)))
   app.get('/healthz', (c) => c.text('ok\n'))
   app.get('/metrics', async (c) => {
     const { contentType, body } = await deps.metrics()
@@ -40,6 +52,9 @@ export function createAdmin(deps: AdminDeps): RequestListener {
   app.get('/api/v1/status', (c) => c.json({ name: 'oci-mirror', data: deps.data }))
   addLists(app, deps)
   addChanges(app, deps)
+  addChecks(app, deps)
+  addExports(app, deps)
+  addWarm(app, deps)
   app.notFound((c) => {
     return problem(c, 404, 'there is nothing here: /healthz, /metrics and /api/v1/… are')
   })
@@ -54,11 +69,20 @@ export function createAdmin(deps: AdminDeps): RequestListener {
   }
 }
 
+function limitBody(maxSize: number) {
+  return bodyLimit({
+    maxSize,
+    onError: (c) => problem(c, 413, `the body is larger than ${maxSize} bytes`),
+  })
+}
+
 function answerError(reason: Error, c: Context<AdminEnv>, log: Log): Response {
   if (reason instanceof MaintenanceError) {
     return problem(c, STATUS[reason.problem], reason.message, reason.problem)
   }
   if (reason instanceof AdminRefusal) return problem(c, reason.status, reason.message)
+  if (reason instanceof DigestMismatch) return problem(c, 422, reason.message, 'mismatch')
+  if (reason instanceof NoSpace) return problem(c, 507, reason.message, 'no-space', reason.kind)
   log.error({ error: reason }, 'failed to answer admin request')
   return problem(c, 500, `the mirror failed: ${reason.message}; its log has more`)
 }
@@ -66,10 +90,12 @@ function answerError(reason: Error, c: Context<AdminEnv>, log: Log): Response {
 /** RFC 9457, with our own word for the kind of problem. */
 function problem(
   c: Context,
-  status: 400 | 403 | 404 | 409 | 413 | 415 | 500,
+  status: 400 | 403 | 404 | 409 | 413 | 415 | 422 | 500 | 507,
   detail: string,
-  kind?: MaintenanceProblem,
+  kind?: MaintenanceProblem | 'mismatch' | 'no-space',
+  lack?: NoSpace['kind'],
 ): Response {
-  const body = JSON.stringify({ status, detail, ...(kind && { problem: kind }) })
+  const told = { status, detail, ...(kind && { problem: kind }), ...(lack && { kind: lack }) }
+  const body = JSON.stringify(told)
   return c.body(`${body}\n`, status, { 'content-type': 'application/problem+json' })
 }

@@ -18,6 +18,8 @@ export interface ServerLimits {
   readonly connections: number
   /** From the first byte of a request's head (of a new connection, from its beginning) to the last one. */
   readonly head: number
+  /** To the last byte of its body, if anyone reads those; 0: as long as it takes. */
+  readonly request: number
   /** How often that is looked at. */
   readonly check: number
   /** A connection on which nothing moves, in either direction, for this long is dead; 0: none ever is. */
@@ -28,11 +30,13 @@ export interface ServerLimits {
 export const SERVER_LIMITS: ServerLimits = {
   connections: 10_000,
   head: 20_000,
+  // No request of theirs has a body that anyone reads: its head is all of it.
+  request: 20_000,
   check: 5_000,
   progress: 60_000,
 }
-/** What an operator asks for may take hours before it has an answer. */
-export const ADMIN_LIMITS: ServerLimits = { ...SERVER_LIMITS, progress: 0 }
+/** What an operator asks for may take hours before it has an answer, and so may a blob that he brings. */
+export const ADMIN_LIMITS: ServerLimits = { ...SERVER_LIMITS, progress: 0, request: 0 }
 
 export interface ServerHooks {
   /** There are too many connections: how many have been closed since it was said last. */
@@ -66,8 +70,7 @@ export async function listen(
       maxHeaderSize: MAX_HEADER_BYTES,
       keepAliveTimeout: KEEP_ALIVE_MS,
       headersTimeout: limits.head,
-      // No request has a body that anyone reads: its head is all of it.
-      requestTimeout: limits.head,
+      requestTimeout: limits.request,
       connectionsCheckingInterval: limits.check,
       // HTTP/1.0 may leave it out; the front refuses HTTP/1.1 without it, in the specification's form.
       requireHostHeader: false,

@@ -8,20 +8,30 @@ export interface Outcome {
   readonly stderr: string
 }
 
-/** Runs a command line in this process, in the directory, with the environment and nothing else. */
+export interface RunOptions extends Partial<
+  Pick<Terminal, 'ask' | 'signals' | 'stdin' | 'writeBytes'>
+> {
+  /** Which of them is a terminal. Default: none is. */
+  readonly isTTY?: 'stdout' | 'stderr'
+}
+
+/** Runs a command line in this process, in the directory, with what is given and nothing else. */
 export async function runHere(
   args: readonly string[],
   cwd: string,
   env: Readonly<Record<string, string>> = {},
+  { isTTY, ...given }: RunOptions = {},
 ): Promise<Outcome> {
   let stdout = ''
   let stderr = ''
+  const tty = { isTTY: true, columns: 120 }
   const terminal: Terminal = {
-    stdout: { write: (text) => (stdout += text) },
-    stderr: { write: (text) => (stderr += text) },
+    stdout: { ...(isTTY === 'stdout' && tty), write: (text) => (stdout += text) },
+    stderr: { ...(isTTY === 'stderr' && tty), write: (text) => (stderr += text) },
     env,
     cwd,
     signals: new FakeSignals(),
+    ...given,
   }
   const code = await run(args, terminal)
   return { code, stdout, stderr }

@@ -1,57 +1,39 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { run } from '../../src/cli/run.ts'
-import { createAdmin } from '../../src/http/admin.ts'
-import type { HttpServer } from '../../src/http/server.ts'
-import { listen } from '../../src/http/server.ts'
 import { openDataDirectory } from '../../src/store/data-directory.ts'
 import { FakeRegistry } from '../support/fake-registry.ts'
-import type { TempDir } from '../support/temp-dir.ts'
-import { makeTempDir } from '../support/temp-dir.ts'
 import { buildImage } from '../support/images.ts'
 import { TestMirror } from '../support/test-mirror.ts'
+import type { RunOptions } from './fake-terminal.ts'
 import { FakeSignals } from './fake-terminal.ts'
+import { Workplace } from './workplace.ts'
 
 const IMAGE = buildImage({ seed: 'cli' })
 const NAME = 'docker.io/library/app:1'
-const QUIET = { debug() {}, info() {}, warn() {}, error() {} }
 
 let registry: FakeRegistry
-let dir: TempDir
-let data: TempDir
+let place: Workplace
 
 beforeEach(async () => {
   registry = await FakeRegistry.start()
   registry.add('library/app', IMAGE, '1')
-  dir = await makeTempDir()
-  data = await makeTempDir()
-  await configure(false)
+  place = await Workplace.make(registry.url)
 })
 afterEach(async () => {
   await registry.close()
-  await dir.remove()
-  await data.remove()
+  await place.close()
 })
-
-function configure(listen: string | false): Promise<void> {
-  const config = {
-    admin: { listen },
-    storage: { dir: data.path, minFree: 0 },
-    upstreams: { 'docker.io': { url: registry.url } },
-  }
-  return writeFile(join(dir.path, 'mirror.config.json'), JSON.stringify(config))
-}
 
 /** A data directory as a mirror leaves it. */
 async function pullOnce(): Promise<void> {
-  openDataDirectory(data.path).release()
+  openDataDirectory(place.data.path).release()
   const mirror = await start()
   await mirror.close()
 }
 
 async function start(): Promise<TestMirror> {
-  const mirror = await TestMirror.start({ upstreams: { 'docker.io': { registry } } }, data)
+  const mirror = await TestMirror.start({ upstreams: { 'docker.io': { registry } } }, place.data)
   for (const path of ['manifests/1', ...IMAGE.layers.map(({ digest }) => `blobs/${digest}`)]) {
     await (await mirror.fetch(`/v2/library/app/${path}`)).arrayBuffer()
   }
@@ -59,22 +41,13 @@ async function start(): Promise<TestMirror> {
   return mirror
 }
 
-/** Runs a command line; `answers` are what a person types, and nobody is there without them. */
-async function oci(
-  args: readonly string[],
-  answers?: readonly string[],
-  signals = new FakeSignals(),
-) {
-  const said = { stdout: '', stderr: '', asked: 0 }
-  const code = await run(args, {
-    stdout: { write: (text) => (said.stdout += text) },
-    stderr: { write: (text) => (said.stderr += text) },
-    env: {},
-    cwd: dir.path,
-    signals,
-    ...(answers && { ask: async () => answers[said.asked++] ?? '' }),
-  })
-  return { code, ...said }
+const oci = (args: readonly string[], options?: RunOptions) => place.run(args, options)
+
+/** Runs a command line for a person who types these answers. */
+async function typing(args: readonly string[], answers: readonly string[]) {
+  let asked = 0
+  const said = await oci(args, { ask: async () => answers[asked++] ?? '' })
+  return { ...said, asked }
 }
 
 describe('without a running mirror', () => {
@@ -96,26 +69,26 @@ describe('without a running mirror', () => {
     expect((await oci(['verify', '--rate', '1MB'])).stdout).toMatch(
       /^verified  3 blobs, \d\.\d kB: all as they should be\n$/,
     )
-    openDataDirectory(data.path).release()
+    openDataDirectory(place.data.path).release()
   })
 
   it('makes no data directory where there is none', async () => {
     const { code, stderr } = await oci(['ls'])
     expect(code).toBe(1)
     expect(stderr).toBe(
-      `error: there is no data directory of oci-mirror at ${data.path}: start the mirror once, or name its configuration (-c) or directory (storage.dir)\n`,
+      `error: there is no data directory of oci-mirror at ${place.data.path}: start the mirror once, or name its configuration (-c) or directory (storage.dir)\n`,
     )
   })
 
   it('refuses a directory of another version, and one that a mirror has', async () => {
     await pullOnce()
-    const lock = openDataDirectory(data.path)
+    const lock = openDataDirectory(place.data.path)
     expect(await oci(['gc', '--yes'])).toMatchObject({
       code: 1,
-      stderr: `error: a running oci-mirror has the data directory ${data.path}, but admin.listen is false: name the configuration that it runs with (-c), or stop it\n`,
+      stderr: `error: a running oci-mirror has the data directory ${place.data.path}, but admin.listen is false: name the configuration that it runs with (-c), or stop it\n`,
     })
     lock.release()
-    await writeFile(join(data.path, 'format'), '99\n')
+    await writeFile(join(place.data.path, 'format'), '99\n')
     const { code, stderr } = await oci(['ls'])
     expect(code).toBe(1)
     expect(stderr).toMatch(/has format "99", this program reads 1: use the version/)
@@ -124,23 +97,13 @@ describe('without a running mirror', () => {
 
 describe('with a running mirror', () => {
   let mirror: TestMirror
-  let server: HttpServer
 
-  async function serve(shownAs = data.path): Promise<void> {
+  async function serve(shownAs?: string): Promise<void> {
     mirror = await start()
-    const metrics = async () => ({ contentType: 'text/plain', body: '' })
-    const admin = createAdmin({
-      operations: { maintenance: mirror.maintenance },
-      metrics,
-      data: shownAs,
-      names: new Set(),
-      log: QUIET,
-    })
-    server = await listen({ host: '127.0.0.1', port: 0 }, admin)
-    await configure(`127.0.0.1:${server.port}`)
+    await place.serve(mirror.operations, shownAs)
   }
   afterEach(async () => {
-    await server.drain(0)
+    await place.stopServing()
     await mirror.close()
   })
 
@@ -163,7 +126,7 @@ describe('with a running mirror', () => {
   it('verifies until it is stopped, and goes on from there', async () => {
     await serve()
     const signals = new FakeSignals()
-    const run = oci(['verify', '--rate', '1B'], undefined, signals)
+    const run = oci(['verify', '--rate', '1B'], { signals })
     await expect
       .poll(() => mirror.maintenance.gc(true).catch((reason: Error) => reason.message))
       .toMatch(/`verify` is running/)
@@ -187,7 +150,7 @@ describe('with a running mirror', () => {
 
   it('shows what it will remove, and asks', async () => {
     await serve()
-    const no = await oci(['rm', 'app:1'], ['n'])
+    const no = await typing(['rm', 'app:1'], ['n'])
     expect(no).toMatchObject({ code: 1, stdout: '', asked: 1 })
     expect(no.stderr).toMatch(
       /^would remove {2}docker\.io\/library\/app:1 {2}\(1 manifest\)\nwould free {4}\d\.\d kB, 3 blobs\nNothing has been removed\.\n$/,
@@ -197,7 +160,7 @@ describe('with a running mirror', () => {
     expect(nobody.stderr).toMatch(/nobody is here to be asked: say --yes to do this, or --dry-run/)
     expect((await oci(['rm', '--dry-run', 'app:1'])).stdout).toMatch(/^would remove/)
     expect((await mirror.maintenance.images({})).items).toHaveLength(1)
-    expect((await oci(['rm', 'app:1'], ['y'])).stdout).toMatch(
+    expect((await typing(['rm', 'app:1'], ['y'])).stdout).toMatch(
       /^removed .*\nfreed +\d\.\d kB, 3 blobs\n$/,
     )
     expect((await oci(['ls'])).stdout).toBe(
@@ -208,7 +171,7 @@ describe('with a running mirror', () => {
 })
 
 it('says what listens in the place of the admin listener', async () => {
-  await configure(new URL(registry.url).host)
+  await place.configure(new URL(registry.url).host)
   const { code, stderr } = await oci(['ls'])
   expect(code).toBe(1)
   expect(stderr).toMatch(

@@ -7,6 +7,8 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { openDataDirectory } from '../../src/store/data-directory.ts'
+import { startStocked } from '../airgap/export/stocked-mirror.ts'
 import type { TempDir } from '../support/temp-dir.ts'
 import { makeTempDir } from '../support/temp-dir.ts'
 
@@ -93,6 +95,20 @@ describe('the process', () => {
     await once(child, 'exit')
     expect(child.exitCode).toBe(0)
     expect(await stderr).toBe('')
+  })
+
+  it('has not exported to a pipe whose reader left before the end', async () => {
+    const data = await makeTempDir()
+    openDataDirectory(data.path).release()
+    await (await startStocked(data))[Symbol.asyncDispose]()
+    const child = start(['export', '-o', '-', 'acme/tool:2'], { OCI_MIRROR_DATA: data.path })
+    child.stdout.destroy()
+    const [stderr] = await Promise.all([text(child.stderr), once(child, 'exit')])
+    await data.remove()
+    expect({ code: child.exitCode, stderr }).toEqual({
+      code: 1,
+      stderr: 'error: whoever read standard output has left before its end\n',
+    })
   })
 
   it('says in one line that the port is taken', async () => {

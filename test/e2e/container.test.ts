@@ -138,7 +138,7 @@ describe('the container that docker-compose.yml describes', () => {
     expect(command.slice(0, 3)).toEqual([
       'node',
       '--max-semi-space-size=2',
-      '--max-old-space-size=1024',
+      '--heap-growing-percent=20',
     ])
   })
 

@@ -43,7 +43,7 @@ function admin(): RequestListener {
     error: ignore,
   }
   return createAdmin({
-    operations: { maintenance: mirror.maintenance },
+    operations: mirror.operations,
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4', body: 'up 1\n' }),
     data: mirror.dir,
     names: new Set(['mirror.lan']),

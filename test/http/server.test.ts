@@ -131,6 +131,27 @@ describe('the server', () => {
     await server.drain(0)
   })
 
+  it('takes a body for as long as it comes from an operator, and not from a client', async () => {
+    const reader: RequestListener = (incoming, response) => {
+      incoming.resume().on('end', () => response.end('ok'))
+    }
+    const quick = { head: 100, check: 20 }
+    const send = async (port: number) => {
+      const socket = connect(port, '127.0.0.1')
+      socket.write('PUT / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\na')
+      await sleep(400)
+      if (socket.writable) socket.write('b')
+      return text(socket)
+    }
+    const operators = await listen(ANYWHERE, reader, {}, { ...ADMIN_LIMITS, ...quick })
+    expect(await send(operators.port)).toMatch(/^HTTP\/1\.1 200 OK/)
+    await operators.drain(0)
+    const limits = { ...SERVER_LIMITS, ...quick, request: 100 }
+    const clients = await listen(ANYWHERE, reader, {}, limits)
+    expect(await send(clients.port)).toBe('')
+    await clients.drain(0)
+  })
+
   it('cuts an answer on which nothing moves, but none that an operator waits for', async () => {
     const slowly: RequestListener = (_, response) => void sleep(400).then(() => response.end('ok'))
     const clients = await listen(ANYWHERE, slowly, {}, { ...SERVER_LIMITS, progress: 100 })

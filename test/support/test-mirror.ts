@@ -13,6 +13,9 @@ import type { QuotaLimits } from '../../src/core/room.ts'
 import type { Operations } from '../../src/core/operations.ts'
 import { systemClock } from '../../src/core/system-clock.ts'
 import type { UpstreamEntry } from '../../src/core/upstream-entry.ts'
+import { offlineUpstream } from '../../src/core/offline-upstream.ts'
+import type { UpstreamMode } from '../../src/core/upstream-mode.ts'
+import type { UpstreamEvent } from '../../src/core/upstream-state.ts'
 import { compileAddressBook } from '../../src/http/address-book.ts'
 import type { RequestRecord } from '../../src/http/exchange.ts'
 import { createFront } from '../../src/http/front.ts'
@@ -42,6 +45,8 @@ interface TestUpstream extends Partial<Omit<RegistryOptions, 'name'>> {
   readonly tags?: Partial<TagPolicy>
   readonly aliases?: readonly string[]
   readonly hosts?: readonly string[]
+  /** Default 'online'. Of an offline one the registry is never known. */
+  readonly mode?: UpstreamMode
 }
 
 export interface TestMirrorOptions {
@@ -164,6 +169,7 @@ export class TestMirror {
       catalog,
       inventory: sqlite.inventory((repository, tag) => catalog.forgetTag(repository, tag)),
       control: mirror.control,
+      warmSource: mirror.warmSource,
       naming: bookOf(options),
       durability: {
         sync: (digest) => upkeep.sync.sync(digest),
@@ -171,6 +177,7 @@ export class TestMirror {
       },
       upstreams,
       limits: options.limits ?? { maxSize: undefined, minFree: { bytes: 0 } },
+      warmDefaults: { platforms: ['all'], referrers: true },
       counts,
       clock,
     })
@@ -259,23 +266,24 @@ export class TestMirror {
 function openUpstreams(options: TestMirrorOptions, log: Log): Map<UpstreamName, UpstreamEntry> {
   const entries = new Map<UpstreamName, UpstreamEntry>()
   for (const [text, upstream] of Object.entries(options.upstreams)) {
-    const { registry, deps, tags, aliases: _, hosts: __, ...settings } = upstream
+    const { registry, deps, tags, aliases: _, hosts: __, mode = 'online', ...settings } = upstream
     const name = text as UpstreamName
-    const client = openUpstream(
-      {
-        name,
-        endpoints: [new URL(registry.url)],
-        insecure: false,
-        tokenRealms: [],
-        redirectHosts: registry.hosts(),
-        connections: 32,
-        rateLimit: { reserve: 10 },
-        ...settings,
-      },
-      { clock: systemClock, onEvent: (event) => logUpstream(log, event), ...deps },
-    )
+    const registryOptions = {
+      name,
+      endpoints: [new URL(registry.url)],
+      insecure: false,
+      tokenRealms: [],
+      redirectHosts: registry.hosts(),
+      connections: 32,
+      rateLimit: { reserve: 10 },
+      ...settings,
+    }
+    const onEvent = (event: UpstreamEvent) => logUpstream(log, event)
     entries.set(name, {
-      client,
+      mode,
+      ...(mode === 'offline'
+        ? offlineUpstream(name)
+        : openUpstream(registryOptions, { clock: systemClock, onEvent, ...deps })),
       tags: { ...TAGS, ...tags },
       isPublic: settings.credentials === undefined,
     })

@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { MirrorProgram } from '../e2e/support/mirror-program.ts'
 import { startMirror } from '../e2e/support/mirror-program.ts'
 import { FakeRegistry } from '../support/fake-registry.ts'
-import { findWrongFiles, findWrongRows } from './findings.ts'
+import type { Looked } from './findings.ts'
+import { lookAtFiles, lookAtRows } from './findings.ts'
 import type { Injection } from './inject.ts'
 import { canInject, injectFailures } from './inject.ts'
 import type { LoadTally } from './load.ts'
@@ -17,12 +18,10 @@ const QUOTA = '12MiB'
 const LONGEST_ROUND_MS = 1_200
 const CALLS = ['pwritev:EIO', 'pwritev:ENOSPC', 'rename:EIO', 'rename:ENOSPC', 'pwrite64:EIO']
 
-export interface Tally extends LoadTally {
+export interface Tally extends LoadTally, Looked {
   kills: number
   stops: number
   injected: number
-  files: number
-  rows: number
   held: number
   slowestStartMs: number
 }
@@ -56,9 +55,7 @@ export async function runRounds({ kills, dir, random, onRound }: Options): Promi
     if (call !== undefined) tally.injected += 1
     const injection = call && (await injectFailures(mirror.program.pid, call))
     await workAndDie({ ...plan, ...(injection && { injection }) })
-    const files = await findWrongFiles(dataDir)
-    tally.files += files.seen
-    tally.wrong.push(...files.wrong)
+    await lookAtFiles(dataDir, tally)
     onRound(round + 1, tally)
   }
   return tally
@@ -72,9 +69,7 @@ async function checkRunning(
   held: ReadonlySet<string>,
   tally: Tally,
 ): Promise<void> {
-  const rows = await findWrongRows(dataDir)
-  tally.rows += rows.seen
-  tally.wrong.push(...rows.wrong)
+  await lookAtRows(dataDir, tally)
   const down = registry.inject({ action: { status: 503 } })
   for (const path of held) {
     const outcome = await pullOnce(mirror.url, path, false, AbortSignal.timeout(30_000))

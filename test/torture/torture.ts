@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util'
 import { makeTempDir } from '../support/temp-dir.ts'
+import { readOptions } from './options.ts'
 import { randomFrom } from './random.ts'
 import type { Tally } from './rounds.ts'
 import { runRounds } from './rounds.ts'
@@ -8,17 +8,7 @@ import { runRounds } from './rounds.ts'
  * Kills the mirror at random moments under load, again and again on the same data, and looks each time at
  * what is left: `npm run torture -- --kills 200 --seed 1`. The exit code is 1 if anything was wrong.
  */
-const { values } = parseArgs({
-  options: {
-    kills: { type: 'string', default: '200' },
-    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-  },
-})
-const kills = Number(values.kills)
-const seed = Number(values.seed)
-if (!Number.isInteger(kills) || kills < 1 || !Number.isInteger(seed)) {
-  throw new Error('torture: --kills and --seed have to be whole numbers, and kills at least 1')
-}
+const { kills, seed } = readOptions(200, 1)
 
 await using dir = await makeTempDir()
 const began = Date.now()

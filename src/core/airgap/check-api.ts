@@ -1,17 +1,21 @@
 import type { Digest } from '../../oci/digest.ts'
+import type { Amount } from '../maintenance/reports.ts'
 import type { ListedReference } from './warm-api.ts'
 
 export interface CheckRequest {
   readonly images: readonly ListedReference[]
   /** As of a warming. */
   readonly platforms?: readonly string[]
-  /** Each image that was asked for, or one of its wanted platforms, has to have a signature here. */
+  /** Each image that was asked for, or each of its wanted platforms, has to have a signature here. */
   readonly signatures: boolean
 }
 
 export interface CheckedImage extends ListedReference {
   readonly image: string
-  /** `complete`; `incomplete`: parts are missing; `absent`: nothing of it is here; `invalid`: no reference. */
+  /**
+   * `complete`: with no upstream it can be pulled; `incomplete`: parts are missing; `absent`: its manifest is;
+   * `unsigned`: only a signature is; `invalid`: no reference.
+   */
   readonly state: 'complete' | 'incomplete' | 'unsigned' | 'absent' | 'invalid'
   readonly digest?: Digest
   readonly platforms: readonly { readonly platform: string; readonly complete: boolean }[]
@@ -21,6 +25,8 @@ export interface CheckedImage extends ListedReference {
     readonly blobs: number
     readonly bytes: number
     readonly digests: readonly Digest[]
+    /** Manifests are among them, and nobody here knows what those name. */
+    readonly isMore: boolean
   }
   readonly attachments: number
   /** Of a tag: when upstream last said so, ms since the epoch. */
@@ -43,10 +49,29 @@ export interface InventoryReport {
   readonly blobs: readonly Digest[]
 }
 
+/** What is here beside the images of a list. */
+export interface UnlistedReport {
+  /** By names that `rm` takes. */
+  readonly images: readonly string[]
+  /** Neither listed nor to be removed: pinned, held, or a part of it is listed. */
+  readonly spared: readonly { readonly image: string; readonly reason: string }[]
+  /** How many of the list are here, and those that are not, as they were written. */
+  readonly listed: number
+  readonly absent: readonly string[]
+  /** Of the blobs of the images: what nothing else would need, and what stays. */
+  readonly freed: Amount
+  readonly kept: Amount
+}
+
 /** Looks at what is here and asks no upstream. Throws MaintenanceError. */
 export interface CheckApi {
   check(request: CheckRequest): Promise<CheckReport>
   inventory(): Promise<InventoryReport>
   /** Images by tag, or by digest where it was pulled so, that clients have been given since then (ms). */
   served(since: number): Promise<readonly string[]>
+  /**
+   * What a list does not name, that belongs to nothing it names. An empty list, one with anything in it that is
+   * no image, and one of which nothing is here are refused.
+   */
+  unlisted(references: readonly string[]): Promise<UnlistedReport>
 }

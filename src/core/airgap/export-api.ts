@@ -11,6 +11,8 @@ export interface ExportRequest {
   /** As of a warming. */
   readonly platforms?: readonly string[]
   readonly referrers: boolean
+  /** None of it is going to be read: marks nothing as used. */
+  readonly dryRun?: boolean
 }
 
 export interface ExportPlan {
@@ -24,6 +26,8 @@ export interface ExportPlan {
     readonly image: string
     readonly missing: readonly Digest[]
     readonly reason: string
+    /** Some of the missing are stored, and their bytes are not what they should be. */
+    readonly isDamaged?: true
   }[]
 }
 
@@ -31,9 +35,14 @@ export interface ExportPlan {
 export interface ExportApi {
   /** Marks everything in it as used now, so that it is the last to be evicted. */
   plan(request: ExportRequest): Promise<ExportPlan>
-  /** The stored bytes, not verified again. To be read to the end, or its iterator returned. */
+  /**
+   * The stored bytes from `start` on, not verified again. To be read to the end, or its iterator returned; a
+   * chunk's memory is reused after the next one is asked for. `size` is that of the whole blob. Throws
+   * DigestMismatch for what is stored and cannot be opened.
+   */
   read(
     digest: Digest,
+    start: number,
     signal: AbortSignal,
   ): Promise<{ readonly size: number; readonly body: AsyncIterable<Uint8Array> }>
 }

@@ -11,6 +11,7 @@ const MAX_ATTACHMENTS = 2_000
 export interface HeldAttachment {
   readonly subject: Digest
   readonly manifest: Descriptor
+  readonly artifactType?: string
   /** Where it is found by a tag of the subject's digest, and not only as a referrer. */
   readonly tag?: Tag
   readonly checkedAt?: number
@@ -44,10 +45,11 @@ async function attachedTo(
   catalog: Pick<Catalog, 'heldReferrers' | 'resolve'>,
 ): Promise<readonly HeldAttachment[]> {
   const referrers = await catalog.heldReferrers(repository, subject)
-  const attached: HeldAttachment[] = referrers.map(({ digest, mediaType, size }) => ({
-    subject,
-    manifest: { digest, mediaType, size },
-  }))
+  const attached: HeldAttachment[] = referrers.map((referrer) => {
+    const { digest, mediaType, size, artifactType } = referrer
+    const manifest = { digest, mediaType, size }
+    return { subject, manifest, ...(artifactType !== undefined && { artifactType }) }
+  })
   for (const tag of attachmentTags(subject)) {
     const row = await catalog.resolve(repository, tag)
     if (row === undefined) continue

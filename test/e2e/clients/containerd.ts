@@ -57,6 +57,8 @@ interface ClientOptions {
 }
 
 export interface Containerd {
+  /** `ctr`: answers what it prints, fails with its errors. */
+  readonly run: Ctr
   client(options: ClientOptions): PullClient
   stop(): Promise<void>
 }
@@ -91,6 +93,7 @@ export async function startContainerd(options: Options): Promise<Containerd> {
     ),
   )
   return {
+    run: ctr,
     client: (client) => ({ expected: allDigests, pull: (image) => pull(ctr, client, image) }),
     stop: async () => void (await program.stop()),
   }

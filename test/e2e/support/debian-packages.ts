@@ -25,6 +25,8 @@ const PACKAGES = {
   buildah: 'buildah',
   skopeo: 'skopeo',
   [BUSYBOX]: 'busybox-static',
+  strace: 'strace',
+  curl: 'curl',
 } as const
 
 export async function installDebianPackages(): Promise<void> {

@@ -5,11 +5,12 @@ import { answers, freePort, Program, runCommand } from './programs.ts'
 const ROOT = join(import.meta.dirname, '../../..')
 
 /** As in a configuration file; `server`, `admin` and what `storage` lacks are filled in. */
-interface MirrorConfig {
+export interface MirrorConfig {
   readonly defaultUpstream?: string
   readonly upstreams: Readonly<Record<string, object>>
   readonly log?: object
   readonly storage?: object
+  readonly warm?: object
 }
 
 interface MirrorOptions {
@@ -20,11 +21,17 @@ interface MirrorOptions {
   /** Default: a free one. */
   readonly port?: number
   readonly config: MirrorConfig
+  /** Besides the configuration, such as `--offline`. */
+  readonly flags?: readonly string[]
+  /** A command that becomes the program that it is given, as `nice` does. */
+  readonly under?: readonly string[]
 }
 
 /** The program as its users run it, in a process of its own. */
 export interface MirrorProgram {
   readonly program: Program
+  /** Its configuration file. */
+  readonly file: string
   readonly port: number
   /** `127.0.0.1:PORT` */
   readonly host: string
@@ -51,6 +58,7 @@ export async function startMirror(options: MirrorOptions): Promise<MirrorProgram
 /** Starts it and waits for nothing: for those that are meant to fail. */
 export async function launchMirror(options: MirrorOptions): Promise<MirrorProgram> {
   const { dir, dataDir = join(dir, 'data'), port = await freePort(), config } = options
+  const { flags = [], under = [] } = options
   const file = join(dir, `mirror-${port}.json`)
   const host = `127.0.0.1:${port}`
   const adminPort = await freePort()
@@ -67,12 +75,12 @@ export async function launchMirror(options: MirrorOptions): Promise<MirrorProgra
   )
   const script = await startScript()
   const env = { ...cleanEnvironment(), ...script.env }
-  const program = Program.start(process.execPath, [...script.args, 'serve', '-c', file], {
-    cwd: ROOT,
-    env,
-  })
+  const words = [process.execPath, ...script.args, 'serve', '-c', file, ...flags]
+  const [command = process.execPath, ...args] = [...under, ...words]
+  const program = Program.start(command, args, { cwd: ROOT, env })
   return {
     program,
+    file,
     port,
     host,
     url: `http://${host}`,
@@ -88,6 +96,13 @@ export async function launchMirror(options: MirrorOptions): Promise<MirrorProgra
   }
 }
 
+/** `oci-mirror …` in a process of its own, for commands that take their time or are to be killed. */
+export async function mirrorCommand(args: readonly string[]): Promise<Program> {
+  const script = await startScript()
+  const env = { ...cleanEnvironment(), ...script.env }
+  return Program.start(process.execPath, [...script.args, ...args], { cwd: ROOT, env })
+}
+
 const FOREIGN = /^(OCI_MIRROR_.*|NODE_OPTIONS|VITEST.*|.*_proxy)$/i
 
 /** Without what would configure the mirror behind the test's back. */
@@ -97,7 +112,10 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
 }
 
 /** What `npm run oci-mirror` runs, without npm in between: `NAME=value … node --flag … src/main.ts`. */
-async function startScript(): Promise<{ args: readonly string[]; env: Record<string, string> }> {
+export async function startScript(): Promise<{
+  args: readonly string[]
+  env: Record<string, string>
+}> {
   const manifest: unknown = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
   const { scripts } = manifest as { scripts: { 'oci-mirror': string } }
   const words = scripts['oci-mirror'].split(' ')
