@@ -55,6 +55,10 @@ export default defineConfig({
   // contacts no others, whatever a client asks for. A list of your own replaces this one.
   upstreams: {
     'docker.io': {
+      // When it is asked. 'online': for what is not here, and for tags that may have moved. 'cache-first': for
+      // what is not here. 'offline': never; OCI_MIRROR_OFFLINE=1 and --offline make every registry so.
+      mode: 'online',
+
       // What to dial. Most registries answer at https:// and their name; Docker Hub does not.
       url: 'https://registry-1.docker.io',
 
@@ -120,6 +124,19 @@ export default defineConfig({
 
   // While an upstream is down, slow or rate-limiting, the last known tags are served this much longer.
   staleIfError: '30d',
+
+  // What is fetched before anybody asks for it, by `oci-mirror warm` or by a job.
+  warm: {
+    // Which images of an index. Default: linux, and the architecture of this machine.
+    // platforms: ['linux/amd64', 'linux/arm64'],
+
+    // Signatures, SBOMs and attestations too.
+    referrers: true,
+
+    // jobs: [
+    //   { name: 'nightly', schedule: '0 2 * * *', from: ['./images.txt', 'log:14d'], pin: true },
+    // ],
+  },
 
   log: {
     // trace, debug, info, warn, error, fatal or silent. OCI_MIRROR_LOG_LEVEL overrides this.

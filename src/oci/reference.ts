@@ -16,6 +16,9 @@ export interface Repository {
 export type Reference =
   { readonly kind: 'tag'; readonly tag: Tag } | { readonly kind: 'digest'; readonly digest: Digest }
 
+/** No repository that there can be: for questions that are not about one. */
+export const NOBODY: Repository = { upstream: '' as UpstreamName, name: '' as RepositoryName }
+
 /** distribution-spec "Pulling manifests": the grammar sets no limit; 255 is what clients enforce. */
 const MAX_NAME_LENGTH = 255
 const NAME = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/
