@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto'
 import type { Digest } from '../oci/digest.ts'
-import { digestAlgorithm, digestHex } from '../oci/digest.ts'
 import type { Log } from './log.ts'
 import type { Inventory } from './maintenance/inventory.ts'
 import type { MirrorControl } from './maintenance/mirror-control.ts'
+import { matchesStored } from './matches-stored.ts'
 import type { BlobStore, Clock } from './ports.ts'
 
 /** Files and rows looked at before others get a longer turn. */
@@ -103,11 +102,9 @@ async function check(
 ): Promise<'right' | 'wrong' | 'unknown'> {
   const blob = await store.open(digest, size)
   if (blob === undefined) return 'unknown'
-  const hash = createHash(digestAlgorithm(digest))
   let stretch = 0
   let began = clock.now()
-  const take = async (chunk: Uint8Array) => {
-    hash.update(chunk)
+  const pace = async (chunk: Uint8Array) => {
     stretch += chunk.length
     if (stretch < STRETCH) return
     await clock.sleep(clock.now() - began, signal)
@@ -115,12 +112,9 @@ async function check(
     began = clock.now()
   }
   try {
-    await blob.pump({ start: 0, end: size }, take, signal)
-    return hash.digest('hex') === digestHex(digest) ? 'right' : 'wrong'
+    return (await matchesStored(blob, { digest, size }, pace, signal)) ? 'right' : 'wrong'
   } catch {
     // Stopped, or on a bad sector, which serving it would find as well: it stays as it is.
     return 'unknown'
-  } finally {
-    await blob.close()
   }
 }

@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto'
 import type { Digest } from '../../oci/digest.ts'
-import { digestAlgorithm, digestHex } from '../../oci/digest.ts'
+import { matchesStored } from '../matches-stored.ts'
 import type { BlobStore, Clock, OpenBlob } from '../ports.ts'
 import type { HeldBlob, Inventory, Owner, VerifyRun } from './inventory.ts'
 import type { MirrorControl } from './mirror-control.ts'
@@ -134,23 +133,19 @@ export class Verification {
   }
 
   async #hash(blob: OpenBlob, digest: Digest, size: number): Promise<'right' | 'damaged'> {
-    const hash = createHash(digestAlgorithm(digest))
-    const take = async (chunk: Uint8Array) => {
-      hash.update(chunk)
+    const pace = async (chunk: Uint8Array) => {
       this.#bytes += chunk.length
       this.#read += chunk.length
       this.#tell(false)
       await this.#pace()
     }
     try {
-      await blob.pump({ start: 0, end: size }, take, this.#signal)
-      return hash.digest('hex') === digestHex(digest) ? 'right' : 'damaged'
+      const isRight = await matchesStored(blob, { digest, size }, pace, this.#signal)
+      return isRight ? 'right' : 'damaged'
     } catch {
       // A bad sector is damage like any other; whoever stopped us wants to hear of that instead.
       this.#signal.throwIfAborted()
       return 'damaged'
-    } finally {
-      await blob.close()
     }
   }
 
