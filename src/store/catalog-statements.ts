@@ -2,7 +2,7 @@ import type { Database } from 'better-sqlite3'
 import { CLOCK_ERROR_MS } from '../core/freshness.ts'
 import type { Holding } from '../core/ports.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { RepositoryName, Tag, UpstreamName } from '../oci/reference.ts'
+import type { Tag, UpstreamName } from '../oci/reference.ts'
 import { evictionStatements } from './eviction-statements.ts'
 
 interface TagRow {
@@ -42,23 +42,10 @@ export function toHolding(row: HoldingRow | undefined): Holding {
 /** Everything that the catalog says to SQLite, prepared once. */
 export function prepareStatements(database: Database) {
   return {
-    ...repositoryStatements(database),
     ...tagStatements(database),
     ...manifestStatements(database),
-    ...referrerStatements(database),
     ...blobStatements(database),
     ...evictionStatements(database),
-  }
-}
-
-function repositoryStatements(database: Database) {
-  return {
-    repository: database.prepare<[UpstreamName, RepositoryName], { readonly id: number }>(
-      'SELECT id FROM repositories WHERE upstream = ? AND name = ?',
-    ),
-    putRepository: database.prepare<[UpstreamName, RepositoryName]>(
-      'INSERT INTO repositories (upstream, name) VALUES (?, ?) ON CONFLICT DO NOTHING',
-    ),
   }
 }
 
@@ -113,7 +100,7 @@ function tagStatements(database: Database) {
   }
 }
 
-/** Manifests and what they name. */
+/** Manifests. What they name is in manifest-names.ts. */
 function manifestStatements(database: Database) {
   return {
     manifest: database.prepare<
@@ -123,20 +110,6 @@ function manifestStatements(database: Database) {
     putManifest: database.prepare<[number, Digest, string, number]>(
       `INSERT INTO manifests (repository, digest, media_type, size) VALUES (?, ?, ?, ?)
        ON CONFLICT DO UPDATE SET media_type = excluded.media_type`,
-    ),
-    putChild: database.prepare<[number, Digest, Digest, number]>(
-      `INSERT INTO children (repository, digest, parent, size) VALUES (?, ?, ?, ?)
-       ON CONFLICT DO NOTHING`,
-    ),
-  }
-}
-
-/** What is attached to what, as the manifests that we hold say. */
-function referrerStatements(database: Database) {
-  return {
-    putReferrer: database.prepare<[number, Digest, Digest, string | null, string | null]>(
-      `INSERT INTO referrers (repository, subject, digest, artifact_type, annotations)
-       VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
     ),
   }
 }

@@ -182,9 +182,6 @@ function lookUps(database: Database) {
 
 function upkeepStatements(database: Database) {
   return {
-    repository: database.prepare<[UpstreamName, RepositoryName], { readonly id: number }>(
-      'SELECT id FROM repositories WHERE upstream = ? AND name = ?',
-    ),
     history: database.prepare<
       { readonly id: number; readonly tag: Tag | null },
       { readonly tag: Tag; readonly digest: Digest | null; readonly at: number }

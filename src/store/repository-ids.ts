@@ -1,19 +1,22 @@
-import type { Database } from 'better-sqlite3'
+import type { Database, Statement } from 'better-sqlite3'
 import { LRUCache } from 'lru-cache'
-import type { Repository } from '../oci/reference.ts'
-import type { Statements } from './catalog-statements.ts'
+import type { Repository, RepositoryName, UpstreamName } from '../oci/reference.ts'
 
 const REMEMBERED = 10_000
 
 /** The numbers of repositories, of which rows are made. */
 export class RepositoryIds {
   readonly #database: Database
-  readonly #sql: Pick<Statements, 'repository' | 'putRepository'>
+  readonly #get: Statement<[UpstreamName, RepositoryName], { readonly id: number }>
+  readonly #put: Statement<[UpstreamName, RepositoryName]>
   readonly #known = new LRUCache<string, number>({ max: REMEMBERED })
 
-  constructor(database: Database, sql: Pick<Statements, 'repository' | 'putRepository'>) {
+  constructor(database: Database) {
     this.#database = database
-    this.#sql = sql
+    this.#get = database.prepare('SELECT id FROM repositories WHERE upstream = ? AND name = ?')
+    this.#put = database.prepare(
+      'INSERT INTO repositories (upstream, name) VALUES (?, ?) ON CONFLICT DO NOTHING',
+    )
   }
 
   /** Asking never adds a repository: names that do not exist cost clients nothing to invent. */
@@ -21,11 +24,16 @@ export class RepositoryIds {
     const key = `${upstream}/${name}`
     const known = this.#known.get(key)
     if (known !== undefined) return known
-    const id = this.#sql.repository.get(upstream, name)?.id
+    const id = this.#get.get(upstream, name)?.id
     // What a transaction has added may be taken back, and then the number goes to another repository,
     // which would be given what is linked to this one.
     if (id !== undefined && !this.#database.inTransaction) this.#known.set(key, id)
     return id
+  }
+
+  /** The same for a query, which finds nothing where there is none: no repository has the number 0. */
+  findOrNone(repository: Repository): number {
+    return this.find(repository) ?? 0
   }
 
   /** The same, added if need be. */
@@ -33,7 +41,7 @@ export class RepositoryIds {
     const found = this.find(repository)
     if (found !== undefined) return found
     const { upstream, name } = repository
-    this.#sql.putRepository.run(upstream, name)
+    this.#put.run(upstream, name)
     const id = this.find(repository)
     if (id === undefined)
       throw new Error(`the catalog did not take the repository ${upstream}/${name}`)

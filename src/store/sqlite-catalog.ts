@@ -20,6 +20,7 @@ import { DurabilityMarks } from './durability-marks.ts'
 import { evictionOrder } from './eviction-order.ts'
 import { refusing } from './fs.ts'
 import { HeldContent } from './held-content.ts'
+import { ManifestNames } from './manifest-names.ts'
 import { ReferrerLists } from './referrer-lists.ts'
 import { RepositoryIds } from './repository-ids.ts'
 import { SqliteInventory } from './sqlite-inventory.ts'
@@ -39,6 +40,7 @@ export class SqliteCatalog implements Catalog {
   readonly #held: HeldContent
   readonly durability: DurabilityMarks
   readonly #repositories: RepositoryIds
+  readonly #names: ManifestNames
   readonly #times: UseTimes
   #bytes: number
   #blobs: number
@@ -46,7 +48,8 @@ export class SqliteCatalog implements Catalog {
   private constructor(database: Database.Database) {
     this.#database = database
     this.#sql = prepareStatements(database)
-    this.#repositories = new RepositoryIds(database, this.#sql)
+    this.#repositories = new RepositoryIds(database)
+    this.#names = new ManifestNames(database)
     this.#referrerLists = new ReferrerLists(database)
     this.#held = new HeldContent(database, this.#repositories)
     this.durability = new DurabilityMarks(database)
@@ -89,16 +92,11 @@ export class SqliteCatalog implements Catalog {
     children: readonly Descriptor[],
     tag?: TagCheck,
   ): Promise<void> {
-    const { putManifest, putReferrer, putChild, putTag, noteTag } = this.#sql
-    const { subject, artifactType = null, annotations } = manifest
+    const { putManifest, putTag, noteTag } = this.#sql
     this.#write(() => {
       const id = this.#repositories.idOf(repository)
       putManifest.run(id, manifest.digest, manifest.mediaType, manifest.size)
-      if (subject !== undefined) {
-        const text = annotations === undefined ? null : JSON.stringify(annotations)
-        putReferrer.run(id, subject, manifest.digest, artifactType, text)
-      }
-      for (const child of children) putChild.run(id, child.digest, manifest.digest, child.size)
+      this.#names.put(id, manifest, children)
       if (tag === undefined) return
       putTag.run(id, tag.tag, manifest.digest, tag.checkedAt)
       noteTag.run({ id, tag: tag.tag })
@@ -166,8 +164,7 @@ export class SqliteCatalog implements Catalog {
   }
 
   async holding(repository: Repository, digest: Digest): Promise<Holding> {
-    // No repository has the number 0: then only the stored size can be found.
-    const id = this.#repositories.find(repository) ?? 0
+    const id = this.#repositories.findOrNone(repository)
     return toHolding(this.#sql.holding.get({ id, digest, upstream: repository.upstream }))
   }
 

@@ -7,25 +7,35 @@ import type {
 } from '../core/airgap/import-catalog.ts'
 import type { BundleOrigin } from '../core/airgap/import-api.ts'
 import type { Digest } from '../oci/digest.ts'
-import type { Repository, RepositoryName, Tag, UpstreamName } from '../oci/reference.ts'
+import type { Repository, Tag, UpstreamName } from '../oci/reference.ts'
 import { writeForGood } from './for-good.ts'
 import { refusing } from './fs.ts'
+import { ManifestNames } from './manifest-names.ts'
+import type { RepositoryIds } from './repository-ids.ts'
 
 /** The same file as the catalog, and the same connection, because it has one writer. */
 export class SqliteImports implements ImportCatalog {
   readonly #database: Database
   readonly #sql: Statements
+  readonly #repositories: RepositoryIds
+  readonly #names: ManifestNames
   readonly #onTag: (repository: Repository, tag: Tag) => void
 
   /** `onTag` is told of each tag whose row has been changed here. */
-  constructor(database: Database, onTag: (repository: Repository, tag: Tag) => void) {
+  constructor(
+    database: Database,
+    repositories: RepositoryIds,
+    onTag: (repository: Repository, tag: Tag) => void,
+  ) {
     this.#database = database
     this.#sql = prepare(database)
+    this.#repositories = repositories
+    this.#names = new ManifestNames(database)
     this.#onTag = onTag
   }
 
   async part(repository: Repository, digest: Digest): Promise<HeldPart | undefined> {
-    const row = this.#sql.part.get({ id: this.#find(repository), digest })
+    const row = this.#sql.part.get({ id: this.#repositories.findOrNone(repository), digest })
     if (row === undefined) return undefined
     const upstreams = this.#sql.upstreams.all(digest).map(({ upstream }) => upstream)
     return {
@@ -48,14 +58,14 @@ export class SqliteImports implements ImportCatalog {
   }
 
   async mark(repository: Repository, tag: Tag): Promise<ImportMark | undefined> {
-    const row = this.#sql.mark.get(this.#find(repository), tag)
+    const row = this.#sql.mark.get(this.#repositories.findOrNone(repository), tag)
     if (row === undefined) return undefined
     const { name, bundle, at } = row
     return { name, at, ...(bundle !== null && { id: bundle }) }
   }
 
   async isPinned(repository: Repository, digest: Digest): Promise<boolean> {
-    return this.#sql.isPinned.get(this.#find(repository), digest) !== undefined
+    return this.#sql.isPinned.get(this.#repositories.findOrNone(repository), digest) !== undefined
   }
 
   async note({ id, name, created }: BundleOrigin, at: number): Promise<void> {
@@ -72,7 +82,7 @@ export class SqliteImports implements ImportCatalog {
     const { isStored, putLink, claim, putPin } = this.#sql
     // Evicted since it was looked at.
     if (parts.some((digest) => isStored.get(digest) === undefined)) return 'gone'
-    const id = this.#idOf(repository)
+    const id = this.#repositories.idOf(repository)
     this.#putManifests(id, image)
     for (const digest of parts) {
       putLink.run(digest, id)
@@ -84,15 +94,10 @@ export class SqliteImports implements ImportCatalog {
   }
 
   #putManifests(id: number, { manifests }: ArrivedImage): void {
-    const { putManifest, putReferrer, putChild } = this.#sql
     for (const { manifest, children } of manifests) {
-      const { digest, mediaType, size, subject, artifactType = null, annotations } = manifest
-      putManifest.run(id, digest, mediaType, size)
-      if (subject !== undefined) {
-        const text = annotations === undefined ? null : JSON.stringify(annotations)
-        putReferrer.run(id, subject, digest, artifactType, text)
-      }
-      for (const child of children) putChild.run(id, child.digest, digest, child.size)
+      const { digest, mediaType, size } = manifest
+      this.#sql.putManifest.run(id, digest, mediaType, size)
+      this.#names.put(id, manifest, children)
     }
   }
 
@@ -105,16 +110,6 @@ export class SqliteImports implements ImportCatalog {
     noteTag.run({ id, tag, digest, at })
     putMark.run(id, tag, digest, at, origin.id ?? null, origin.name)
     return true
-  }
-
-  /** No repository has the number 0: then nothing is found. */
-  #find({ upstream, name }: Repository): number {
-    return this.#sql.repository.get(upstream, name)?.id ?? 0
-  }
-
-  #idOf(repository: Repository): number {
-    this.#sql.putRepository.run(repository.upstream, repository.name)
-    return this.#find(repository)
   }
 }
 
@@ -139,9 +134,6 @@ interface MarkRow {
 
 function lookUps(database: Database) {
   return {
-    repository: database.prepare<[UpstreamName, RepositoryName], { readonly id: number }>(
-      'SELECT id FROM repositories WHERE upstream = ? AND name = ?',
-    ),
     part: database.prepare<{ readonly id: number; readonly digest: Digest }, PartRow>(
       `SELECT size, durability, brought_by, EXISTS (
          SELECT 1 FROM links WHERE digest = @digest AND repository = @id
@@ -170,19 +162,8 @@ function lookUps(database: Database) {
 
 function contentStatements(database: Database) {
   return {
-    putRepository: database.prepare<[UpstreamName, RepositoryName]>(
-      'INSERT INTO repositories (upstream, name) VALUES (?, ?) ON CONFLICT DO NOTHING',
-    ),
     putManifest: database.prepare<[number, Digest, string, number]>(
       `INSERT INTO manifests (repository, digest, media_type, size) VALUES (?, ?, ?, ?)
-       ON CONFLICT DO NOTHING`,
-    ),
-    putReferrer: database.prepare<[number, Digest, Digest, string | null, string | null]>(
-      `INSERT INTO referrers (repository, subject, digest, artifact_type, annotations)
-       VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-    ),
-    putChild: database.prepare<[number, Digest, Digest, number]>(
-      `INSERT INTO children (repository, digest, parent, size) VALUES (?, ?, ?, ?)
        ON CONFLICT DO NOTHING`,
     ),
     putLink: database.prepare<[Digest, number]>(

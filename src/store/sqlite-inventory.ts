@@ -20,6 +20,7 @@ import { writeForGood } from './for-good.ts'
 import type { BlobRow, ImageRow, InventoryStatements } from './inventory-statements.ts'
 import { prepareInventory } from './inventory-statements.ts'
 import { ServedImages } from './served-images.ts'
+import { RepositoryIds } from './repository-ids.ts'
 import { SqliteImports } from './sqlite-imports.ts'
 import { pagesOf, Turns } from './turns.ts'
 import { UntaggedManifests } from './untagged-manifests.ts'
@@ -32,6 +33,7 @@ const PAGE = 1_000
 export class SqliteInventory implements Inventory {
   readonly #database: Database
   readonly #sql: InventoryStatements
+  readonly #repositories: RepositoryIds
   readonly #onTag: (repository: Repository, tag: Tag) => void
   readonly #turns = new Turns()
   readonly imports: SqliteImports
@@ -47,7 +49,8 @@ export class SqliteInventory implements Inventory {
     this.#database = database
     this.#sql = prepareInventory(database)
     this.#onTag = onTag
-    this.imports = new SqliteImports(database, onTag)
+    this.#repositories = new RepositoryIds(database)
+    this.imports = new SqliteImports(database, this.#repositories, onTag)
     this.#served = new ServedImages(database, times)
     this.#untagged = new UntaggedManifests(database)
   }
@@ -85,17 +88,19 @@ export class SqliteInventory implements Inventory {
   }
 
   async tagsOf(repository: Repository, limit: number): Promise<readonly Tag[]> {
-    return this.#sql.tagsOf.all(this.#find(repository), limit).map(({ tag }) => tag)
+    return this.#sql.tagsOf
+      .all(this.#repositories.findOrNone(repository), limit)
+      .map(({ tag }) => tag)
   }
 
   async image(repository: Repository, { digest, size }: Descriptor): Promise<Closure> {
     await this.#turns.next()
-    return this.#closure(this.#find(repository), digest, size)
+    return this.#closure(this.#repositories.findOrNone(repository), digest, size)
   }
 
   async closure(repository: Repository, digest: Digest): Promise<readonly Digest[]> {
     await this.#turns.next()
-    const id = this.#find(repository)
+    const id = this.#repositories.findOrNone(repository)
     return this.#sql.closure.all({ id, digest, size: 0 }).map((row) => row.digest)
   }
 
@@ -112,32 +117,35 @@ export class SqliteInventory implements Inventory {
   }
 
   async history(repository: Repository, tag?: Tag): Promise<readonly TagChange[]> {
-    const rows = this.#sql.history.all({ id: this.#find(repository), tag: tag ?? null })
+    const rows = this.#sql.history.all({
+      id: this.#repositories.findOrNone(repository),
+      tag: tag ?? null,
+    })
     return rows.map(({ tag: name, digest, at }) => ({ tag: name, at, ...(digest && { digest }) }))
   }
 
   async isPinned(repository: Repository, digest: Digest): Promise<boolean> {
-    return this.#sql.isPinned.get(this.#find(repository), digest) !== undefined
+    return this.#sql.isPinned.get(this.#repositories.findOrNone(repository), digest) !== undefined
   }
 
   async isHeld(repository: Repository, tag: Tag): Promise<boolean> {
-    return this.#sql.isHeld.get(this.#find(repository), tag) !== undefined
+    return this.#sql.isHeld.get(this.#repositories.findOrNone(repository), tag) !== undefined
   }
 
   async pin(repository: Repository, digest: Digest, at: number): Promise<boolean> {
-    const id = this.#find(repository)
+    const id = this.#repositories.findOrNone(repository)
     return writeForGood(this.#database, () => this.#sql.pin.run(id, digest, at).changes > 0)
   }
 
   async unpin(repository: Repository, digest: Digest): Promise<boolean> {
-    const id = this.#find(repository)
+    const id = this.#repositories.findOrNone(repository)
     return writeForGood(this.#database, () => this.#sql.unpin.run(id, digest).changes > 0)
   }
 
   async hold(repository: Repository, tag: Tag, manifest: Descriptor, at: number): Promise<void> {
     const { hold, holdTag, tag: find, note } = this.#sql
     const { digest, mediaType, size } = manifest
-    const id = this.#find(repository)
+    const id = this.#repositories.findOrNone(repository)
     writeForGood(this.#database, () => {
       const before = find.get(id, tag)?.digest
       hold.run(id, tag, mediaType, size, at)
@@ -148,7 +156,7 @@ export class SqliteInventory implements Inventory {
   }
 
   async release(repository: Repository, tag: Tag): Promise<boolean> {
-    const id = this.#find(repository)
+    const id = this.#repositories.findOrNone(repository)
     const { release } = this.#sql
     const wasHeld = writeForGood(this.#database, () => release.run(id, tag).changes > 0)
     this.#onTag(repository, tag)
@@ -161,7 +169,7 @@ export class SqliteInventory implements Inventory {
     at: number,
     dryRun: boolean,
   ): Promise<Removal> {
-    const id = this.#find(repository)
+    const id = this.#repositories.findOrNone(repository)
     let result: Removal | undefined
     try {
       this.#database.transaction(() => {
@@ -204,11 +212,6 @@ export class SqliteInventory implements Inventory {
   async saveVerifyRun(run: VerifyRun | undefined): Promise<void> {
     if (run === undefined) this.#sql.dropRun.run()
     else this.#sql.putRun.run(run.after, run.startedAt, run.blobs, run.bytes)
-  }
-
-  /** No repository has the number 0: then nothing is found. */
-  #find({ upstream, name }: Repository): number {
-    return this.#sql.repository.get(upstream, name)?.id ?? 0
   }
 
   /** Each blob once, whatever names it. */
