@@ -37,6 +37,8 @@ export interface Flight {
    * checked, so that a wrong one becomes an error status and not a cut connection.
    */
   readonly presentable: Promise<void>
+  /** It has settled so; a herd need not wait for that one by one. */
+  readonly isPresentable: boolean
   /** Settles when the blob is stored, or the download has failed, or there was no room to store it. */
   readonly landed: Promise<void>
   /** For what is wanted long before the download gets there. */
@@ -75,6 +77,8 @@ export interface Journey {
   readonly controller: AbortController
   /** Nobody but a warming waits for it. No longer so when a client joins. */
   readonly isWarm: () => boolean
+  /** Aborts when a client joins what was a warming. */
+  readonly hurry: AbortSignal
   /** It has failed before, and not long ago. */
   readonly isSuspect: boolean
   /** Called when upstream did not bring the blob. */
@@ -83,10 +87,10 @@ export interface Journey {
 
 /** Resolves when upstream has answered; `undefined`: it has no such blob. Throws NoSpace if it is warm. */
 export async function depart(journey: Journey, deps: FlightDeps): Promise<Flight | undefined> {
-  const { repository, digest, stated, upstream, controller, isWarm } = journey
+  const { repository, digest, stated, upstream, controller, isWarm, hurry } = journey
   const { store, clock } = deps
   const relief = new RingRelief({ ...deps, isWarm, signal: controller.signal })
-  const wanted = { repository, digest, stated, upstream, store, relief }
+  const wanted = { repository, digest, stated, upstream, store, relief, hurry }
   const download = await openDownload(wanted, controller.signal)
   if (download === undefined) return undefined
   const { source, left } = download
@@ -137,8 +141,13 @@ async function reserve(
 function fly(job: Job, deps: FlightDeps): Flight {
   const { spool, size, relief, pace, isSuspect, isWarm, controller } = job
   const { promise: presentable, resolve, reject } = Promise.withResolvers<void>()
-  if (size !== undefined && size > SMALL) resolve()
-  const landed = land(job, deps, resolve)
+  let isPresentable = false
+  const present = () => {
+    isPresentable = true
+    resolve()
+  }
+  if (size !== undefined && size > SMALL) present()
+  const landed = land(job, deps, present)
   // Both may fail with nobody left to see it; followers learn it from their own pumps.
   landed.catch(reject)
   presentable.catch(() => {})
@@ -147,6 +156,9 @@ function fly(job: Job, deps: FlightDeps): Flight {
     size,
     open: () => spool.open(),
     presentable,
+    get isPresentable() {
+      return isPresentable
+    },
     landed,
     far,
     get isUnkept() {
@@ -212,25 +224,28 @@ async function fail(job: Job, deps: FlightDeps, reason: unknown): Promise<void> 
 
 async function fill(job: Job, onLarge: () => void): Promise<void> {
   const { source, size, spool, relief, reservation, pace } = job
-  let received = spool.length
-  for await (const chunk of source.body) {
-    received += chunk.length
-    pace.add(chunk.length)
+  let covered = RESERVE_STEP
+  await source.body.pump((bytes) => {
+    pace.add(bytes.length)
+    const ready = spool.write(bytes)
+    const received = spool.length
     if (received > SMALL) onLarge()
-    if (size === undefined) await cover(received, relief, reservation)
-    await spool.write(chunk)
     reservation.wrote(received)
-  }
+    if (size !== undefined || received <= covered) return ready
+    covered = Math.ceil(received / RESERVE_STEP) * RESERVE_STEP
+    return bothOf(ready, cover(covered, relief, reservation))
+  })
 }
 
-async function cover(
-  received: number,
-  relief: RingRelief,
-  reservation: Reservation,
-): Promise<void> {
+async function bothOf(one: Promise<void> | undefined, other: Promise<void>): Promise<void> {
+  await Promise.all([one, other])
+}
+
+/** Where there is no room for more, the download goes on without taking any. */
+async function cover(bytes: number, relief: RingRelief, reservation: Reservation): Promise<void> {
   if (relief.ring !== undefined) return
   try {
-    await reservation.cover(Math.ceil(received / RESERVE_STEP) * RESERVE_STEP)
+    await reservation.cover(bytes)
   } catch (reason) {
     if (!(reason instanceof NoSpace)) throw reason
     relief.goOnInMemory(reason)

@@ -1,4 +1,5 @@
-import type { ByteRange } from '../oci/byte-range.ts'
+import type { ByteRange, RangeSpec } from '../oci/byte-range.ts'
+import { resolveRange } from '../oci/byte-range.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/reference.ts'
 import type { Wait } from './deadline.ts'
@@ -8,7 +9,7 @@ import { about } from './log.ts'
 import type { Pace } from './pace.ts'
 import type { Clock, OpenBlob } from './ports.ts'
 import { WITHHELD_BYTES } from './ports.ts'
-import type { Upstream, UpstreamBlob } from './upstream.ts'
+import type { BlobBody, Upstream, UpstreamBlob } from './upstream.ts'
 import { UpstreamFailure } from './upstream-failure.ts'
 
 /** Bytes: more than this is a download of its own, and downloads are shared. */
@@ -42,7 +43,8 @@ export interface FarRequest {
 /**
  * Ranges far ahead of one download: lazy pullers read the index at the end of a layer first. They come
  * straight from upstream, past the digest check, so they are few, short, never stored, and end with the
- * download that fails; and there are no more once upstream has sent something else. Whatever goes wrong with one, the download brings the same bytes, only later.
+ * download that fails; and there are no more once upstream has sent something else. Whatever goes wrong with
+ * one, the download brings the same bytes, only later.
  */
 export class FarRanges {
   readonly #course: Course
@@ -123,7 +125,7 @@ export class FarRanges {
 interface FarParts {
   readonly followed: OpenBlob
   readonly range: ByteRange
-  readonly body: AsyncIterable<Uint8Array>
+  readonly body: BlobBody
   readonly ended: AbortController
   readonly onBreak: (reason: unknown) => void
 }
@@ -132,12 +134,10 @@ interface FarParts {
 class FarBlob implements OpenBlob {
   readonly size: number | undefined
   readonly #parts: FarParts
-  readonly #chunks: AsyncIterator<Uint8Array>
 
   constructor(parts: FarParts) {
     this.size = parts.followed.size
     this.#parts = parts
-    this.#chunks = parts.body[Symbol.asyncIterator]()
   }
 
   async pump(
@@ -156,29 +156,42 @@ class FarBlob implements OpenBlob {
     await this.#parts.followed.close()
   }
 
-  /** How many bytes came. */
+  /** How many bytes came, however they ended. */
   async #copy(write: (chunk: Uint8Array) => Promise<void>, signal: AbortSignal): Promise<number> {
+    const { body, ended, onBreak } = this.#parts
     let copied = 0
-    for (;;) {
-      const chunk = await this.#next(signal)
-      if (chunk === undefined) break
-      await write(chunk)
-      copied += chunk.length
-    }
-    this.#parts.ended.abort()
-    return copied
-  }
-
-  /** `undefined` at the end, however it came. */
-  async #next(signal: AbortSignal): Promise<Uint8Array | undefined> {
+    let refusal: { readonly reason: unknown } | undefined
     try {
-      const next = await this.#chunks.next()
-      return next.done === true ? undefined : next.value
+      await body.pump(async (bytes) => {
+        try {
+          await write(Uint8Array.from(bytes))
+        } catch (reason) {
+          refusal = { reason }
+          throw reason
+        }
+        copied += bytes.length
+      })
     } catch (reason) {
+      if (refusal !== undefined) throw refusal.reason
       signal.throwIfAborted()
       // The download has the rest.
-      this.#parts.onBreak(reason)
-      return undefined
+      onBreak(reason)
     }
+    ended.abort()
+    return copied
   }
+}
+
+/**
+ * What may be fetched apart from its download. An open-ended range is one client's share of the whole;
+ * a list of ranges would cost upstream a request for each.
+ */
+export function soleClosedRange(
+  ranges: readonly RangeSpec[] | undefined,
+  size: number,
+): ByteRange | undefined {
+  const [sole, ...others] = ranges ?? []
+  if (sole === undefined || others.length > 0) return undefined
+  const isOpenEnded = 'first' in sole && sole.last === undefined
+  return isOpenEnded ? undefined : resolveRange(sole, size)
 }

@@ -12,6 +12,8 @@ interface Wanted {
   readonly upstream: Upstream
   readonly store: BlobStore
   readonly relief: Relief
+  /** Aborts when a client has come to wait for it. */
+  readonly hurry: AbortSignal
 }
 
 interface Download {
@@ -25,12 +27,12 @@ export async function openDownload(
   wanted: Wanted,
   signal: AbortSignal,
 ): Promise<Download | undefined> {
-  const { repository, digest, stated, upstream, store, relief } = wanted
+  const { repository, digest, stated, upstream, store, relief, hurry } = wanted
   const left = await store.resumeSpool(repository.upstream, digest, stated, relief)
   if (left !== undefined) {
     try {
       const rest = { start: left.length, size: stated }
-      const source = await upstream.resumeBlob(repository.name, digest, rest, signal)
+      const source = await upstream.resumeBlob(repository.name, digest, rest, signal, hurry)
       if (source !== undefined) return { source, left }
       await left.discard(new Error('upstream has no such blob'))
       return undefined
@@ -41,6 +43,6 @@ export async function openDownload(
       if (!isUnfit) throw reason
     }
   }
-  const source = await upstream.getBlob(repository.name, digest, signal)
+  const source = await upstream.getBlob(repository.name, digest, signal, hurry)
   return source && { source, left: undefined }
 }

@@ -19,8 +19,8 @@ interface Deps {
 
 /**
  * Stores bytes that come from the operator and not from an upstream: verified while they are written, within
- * the limits, and nobody's until a repository is given them. A chunk is done with when the next one is asked for. Throws DigestMismatch, NoSpace and what the body
- * throws; then nothing is stored.
+ * the limits, and nobody's until a repository is given them. A chunk is done with when the next one is asked
+ * for. Throws DigestMismatch, NoSpace and what the body throws; then nothing is stored.
  */
 export async function takeBlob(
   { digest, size }: { readonly digest: Digest; readonly size: number },
@@ -36,8 +36,6 @@ export async function takeBlob(
         signal.throwIfAborted()
         if (spool.length + chunk.length > size) throw otherSize(digest, size)
         await spool.write(chunk)
-        // Its memory is used for the next one.
-        await spool.flushed()
         reservation.wrote(spool.length)
       }
       if (spool.length < size) throw otherSize(digest, size)

@@ -28,12 +28,14 @@ export interface Upstream {
   ): Promise<ManifestBody | undefined>
   /**
    * The whole blob. Resolves when upstream has answered with a status. `body` resumes by Range across
-   * broken connections, and throws UpstreamFailure when that does not help; it is not verified.
+   * broken connections, and throws UpstreamFailure when that does not help; it is not verified. In the
+   * background lane, a request that waits for its turn waits with those of clients once `hurry` aborts.
    */
   getBlob(
     repository: RepositoryName,
     digest: Digest,
     signal: AbortSignal,
+    hurry?: AbortSignal,
   ): Promise<UpstreamBlob | undefined>
   /** As `getBlob`, but the body begins at `rest.start`: what lies before is here from an earlier download. */
   resumeBlob(
@@ -41,6 +43,7 @@ export interface Upstream {
     digest: Digest,
     rest: BlobRest,
     signal: AbortSignal,
+    hurry?: AbortSignal,
   ): Promise<UpstreamBlob | undefined>
   /**
    * One range of the blob: exactly these bytes, or UpstreamFailure, in the middle too. Tried once, and not
@@ -98,7 +101,21 @@ export interface BlobRest {
 export interface UpstreamBlob {
   /** Bytes of the whole blob. */
   readonly size: number | undefined
-  readonly body: AsyncIterable<Uint8Array>
+  readonly body: BlobBody
+}
+
+/**
+ * Takes bytes out of memory that is used again once it returns. If it returns a promise, the next ones come
+ * when that resolves.
+ */
+export type TakeBytes = (bytes: Uint8Array) => Promise<void> | undefined
+
+export interface BlobBody {
+  /**
+   * Gives all bytes to `take`, in order. Rejects if the body breaks (UpstreamFailure), when the signal of its
+   * request aborts, and with what `take` throws; never while `take` is at it. To be called once.
+   */
+  pump(take: TakeBytes): Promise<void>
 }
 
 export interface BlobProof {

@@ -1,4 +1,4 @@
-import type { Upstream, UpstreamBlob } from '../core/upstream.ts'
+import type { BlobBody, Upstream, UpstreamBlob } from '../core/upstream.ts'
 
 /** Bytes of bodies received since the start. */
 export interface Received {
@@ -31,22 +31,12 @@ export function meteredUpstream(inner: Upstream, received: Received): Upstream {
   }
 }
 
-function meteredBody(
-  body: AsyncIterable<Uint8Array>,
-  received: Received,
-): AsyncIterable<Uint8Array> {
-  const count = (next: IteratorResult<Uint8Array>) => {
-    if (next.done !== true) received.blob += next.value.length
-    return next
-  }
+function meteredBody(body: BlobBody, received: Received): BlobBody {
   return {
-    [Symbol.asyncIterator]() {
-      const chunks = body[Symbol.asyncIterator]()
-      return {
-        next: () => chunks.next().then(count),
-        return: (value: unknown) =>
-          chunks.return?.(value) ?? Promise.resolve({ done: true, value }),
-      }
-    },
+    pump: (take) =>
+      body.pump((bytes) => {
+        received.blob += bytes.length
+        return take(bytes)
+      }),
   }
 }

@@ -35,6 +35,10 @@ export class CachedCatalog implements Catalog {
     return record
   }
 
+  recall(repository: Repository, tag: Tag): TagRecord | undefined {
+    return this.#tags.get(keyOf(repository, tag))
+  }
+
   async record(
     repository: Repository,
     manifest: RecordedManifest,

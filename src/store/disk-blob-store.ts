@@ -4,6 +4,7 @@ import type { Space } from '../core/room.ts'
 import type { Digest } from '../oci/digest.ts'
 import { parseDigest } from '../oci/digest.ts'
 import type { UpstreamName } from '../oci/reference.ts'
+import { BlockPool } from './block-pool.ts'
 import { BufferPool } from './buffer-pool.ts'
 import type { SpoolOptions } from './disk-spool.ts'
 import { DiskSpool } from './disk-spool.ts'
@@ -23,6 +24,7 @@ export class DiskBlobStore implements BlobStore {
   readonly #fs: Fs
   readonly #layout: Layout
   readonly #pool = new BufferPool()
+  readonly #blocks = new BlockPool()
   /** Paths of the spools in use: a manifest may be asked for as a blob while it is fetched as a manifest. */
   readonly #spools = new Set<string>()
   readonly #left: LeftSpools
@@ -100,7 +102,7 @@ export class DiskBlobStore implements BlobStore {
   ): Promise<Spool | undefined> {
     const path = join(spoolDirectory(this.#layout, upstream), digest)
     // In use: what a download writes now was not left by an earlier one.
-    if (this.#spools.has(path)) return undefined
+    if (this.#spools.has(path) || !this.#left.has(path)) return undefined
     return this.#claim(path, (claim) => DiskSpool.resume({ digest, size, relief, ...claim }))
   }
 
@@ -117,7 +119,7 @@ export class DiskBlobStore implements BlobStore {
     }
     let spool: T | undefined
     try {
-      spool = await open({ path, fs: this.#fs, pool: this.#pool, onReleased })
+      spool = await open({ path, fs: this.#fs, pool: this.#pool, blocks: this.#blocks, onReleased })
       return spool
     } finally {
       if (spool === undefined) await onReleased()

@@ -4,20 +4,22 @@ import type { OpenBlob, Spool, VerifiedFile } from '../core/ports.ts'
 import { DigestMismatch, NotKept, WITHHELD_BYTES } from '../core/ports.ts'
 import type { Digest } from '../oci/digest.ts'
 import { digestAlgorithm, digestHex } from '../oci/digest.ts'
+import type { BlockPool } from './block-pool.ts'
+import { followSpool } from './follow-spool.ts'
 import { isDiskRefusal, isErrno } from './fs.ts'
 import { openLeftSpool } from './left-spool.ts'
+import { SpoolTail } from './spool-tail.ts'
 import type { TapeOptions } from './spool-tape.ts'
 import { SpoolTape } from './spool-tape.ts'
+import { SpoolWriter } from './spool-writer.ts'
 import { untilAborted } from '../core/until-aborted.ts'
 import { DiskVerifiedFile } from './verified-file.ts'
-
-/** Bytes that may wait for the disk before the download is slowed down. */
-const MAX_PENDING = 1024 * 1024
 
 export interface SpoolOptions extends TapeOptions {
   readonly digest: Digest
   /** Bytes; `undefined` if upstream did not say. */
   readonly size: number | undefined
+  readonly blocks: BlockPool
   /** Called once, when the path belongs to nobody any more: after a discard. Adoption moves it away. */
   readonly onReleased: () => Promise<void>
 }
@@ -28,20 +30,20 @@ type State =
   | { readonly kind: 'failed'; readonly reason: unknown }
 
 /**
- * A download's file while it grows. Chunks that arrive while the disk is busy are written together, so
- * a fast upstream makes few, large writes. Readers follow through the same descriptor, which outlives
- * the file's name: it closes when the download has ended and the last reader has left.
+ * A download's file while it grows. Readers that keep up are sent what is still in memory, and the others
+ * what is in the file, through the same descriptor, which outlives the file's name: it closes when the
+ * download has ended and the last reader has left.
  */
 export class DiskSpool implements Spool {
   readonly #options: SpoolOptions
   readonly #tape: SpoolTape
   readonly #hash: Hash
   #state: State = { kind: 'growing' }
-  #pending: Uint8Array[] = []
-  #pendingBytes = 0
-  /** Bytes taken from upstream. */
-  #received: number
-  #flushing: Promise<void> | undefined
+  readonly #tail: SpoolTail
+  readonly #writer: SpoolWriter
+  /** Readers that wait for more, and whether they are about to be told. */
+  #waiting = 0
+  #isWaking = false
   #wake = Promise.withResolvers<void>()
   /** The download itself counts as one user of the descriptor. */
   #users = 1
@@ -54,7 +56,11 @@ export class DiskSpool implements Spool {
     this.#options = options
     this.#hash = hash
     this.#tape = tape
-    this.#received = tape.length
+    const { blocks, size } = options
+    const tail = new SpoolTail(blocks, tape.length, size)
+    const onFailed = (reason: unknown) => this.#fail(reason)
+    this.#tail = tail
+    this.#writer = new SpoolWriter({ tail, tape, hash, blocks, onFailed })
     tape.onGrown = () => this.#notify()
   }
 
@@ -70,44 +76,38 @@ export class DiskSpool implements Spool {
   }
 
   get length(): number {
-    return this.#received
+    return this.#tail.end
   }
 
-  async write(chunk: Uint8Array): Promise<void> {
-    if (this.#state.kind === 'failed') throw this.#state.reason
-    const { size, digest } = this.#options
-    this.#received += chunk.length
-    if (size !== undefined && this.#received > size) {
-      throw new DigestMismatch(`upstream sent more than the ${size} bytes of ${digest}`)
+  write(chunk: Uint8Array): Promise<void> | undefined {
+    if (this.#state.kind === 'failed') return Promise.reject(this.#state.reason)
+    const { size = Infinity, digest } = this.#options
+    if (this.length + chunk.length > size) {
+      const message = `upstream sent more than the ${size} bytes of ${digest}`
+      return Promise.reject(new DigestMismatch(message))
     }
-    this.#hash.update(chunk)
-    this.#pending.push(chunk)
-    this.#pendingBytes += chunk.length
-    this.#flushing ??= this.#flush()
-    if (this.#pendingBytes > MAX_PENDING) await this.#flushing
-  }
-
-  async flushed(): Promise<void> {
-    await this.#flushing
+    this.#tail.append(chunk)
+    this.#wakeSoon()
+    return this.#writer.goOn()
   }
 
   async finish(): Promise<VerifiedFile> {
-    await this.#flushing
+    await this.#writer.flush()
     if (this.#state.kind === 'failed') throw this.#state.reason
     const { digest, size, path } = this.#options
-    if (size !== undefined && this.#received !== size) {
-      throw new DigestMismatch(`upstream sent ${this.#received} of the ${size} bytes of ${digest}`)
+    if (size !== undefined && this.length !== size) {
+      throw new DigestMismatch(`upstream sent ${this.length} of the ${size} bytes of ${digest}`)
     }
     if (this.#hash.digest('hex') !== digestHex(digest)) {
-      throw new DigestMismatch(`upstream sent ${this.#received} bytes that are not ${digest}`)
+      throw new DigestMismatch(`upstream sent ${this.length} bytes that are not ${digest}`)
     }
     this.#end({ kind: 'verified' })
     if (!this.#tape.isInFile) {
-      const what = `the ${this.#received} bytes of ${digest}`
+      const what = `the ${this.length} bytes of ${digest}`
       throw new NotKept(`there was no room to keep ${what}`, 'full')
     }
     // The one place where a VerifiedFile is made, and the reason that it can be trusted.
-    this.#verified = new DiskVerifiedFile(digest, this.#received, path)
+    this.#verified = new DiskVerifiedFile(digest, this.length, path)
     return this.#verified as unknown as VerifiedFile
   }
 
@@ -115,7 +115,7 @@ export class DiskSpool implements Spool {
     // Where adopting failed after all was verified, those who follow may read on.
     if (this.#state.kind === 'growing') this.#state = { kind: 'failed', reason }
     this.#tape.stop(reason)
-    await this.#flushing
+    await (this.#isKept ? this.#writer.flush() : this.#writer.stop())
     try {
       await this.#unlink()
     } finally {
@@ -132,10 +132,16 @@ export class DiskSpool implements Spool {
     if (this.#users === 0 || this.isPast) return undefined
     this.#users += 1
     const seat = this.#tape.enter()
-    const readableTo = (position: number, signal: AbortSignal) => this.#readableTo(position, signal)
+    const follower = {
+      tail: this.#tail,
+      tape: this.#tape,
+      seat,
+      readableTo: (position: number, signal: AbortSignal) => this.#readableTo(position, signal),
+      grown: (signal: AbortSignal) => this.#woken(signal),
+    }
     return {
       size: this.#options.size,
-      pump: (range, write, signal) => this.#tape.pump(seat, range, write, readableTo, signal),
+      pump: (range, write, signal) => followSpool(follower, range, write, signal),
       close: async () => {
         if (this.#tape.leave(seat)) await this.#leave()
       },
@@ -160,31 +166,42 @@ export class DiskSpool implements Spool {
       const visible = this.#visible()
       if (visible > position) return visible
       if (this.#state.kind === 'failed') throw this.#state.reason
+      await this.#woken(signal)
+    }
+  }
+
+  async #woken(signal: AbortSignal): Promise<void> {
+    this.#waiting += 1
+    try {
       await untilAborted(this.#wake.promise, signal)
+    } finally {
+      this.#waiting -= 1
     }
   }
 
   /** A wrong body ends short for everyone: its last bytes are withheld until the digest is known. */
   #visible(): number {
-    const { size } = this.#options
-    const last = size === undefined ? this.#tape.length : size
-    return Math.max(0, Math.min(this.#tape.length, last - WITHHELD_BYTES))
+    const isInMemory = this.#tape.isInFile && !this.#tail.isClosed
+    const here = isInMemory ? this.#tail.end : this.#tape.length
+    const { size: last = here } = this.#options
+    return Math.max(0, Math.min(here, last - WITHHELD_BYTES))
   }
 
-  async #flush(): Promise<void> {
-    try {
-      while (this.#pending.length > 0) {
-        const chunks = this.#pending
-        this.#pending = []
-        this.#pendingBytes = 0
-        await this.#tape.put(chunks)
-      }
-    } catch (reason) {
-      if (this.#state.kind === 'growing') this.#state = { kind: 'failed', reason }
+  /** What did not get to the tape never will. */
+  #fail(reason: unknown): void {
+    if (this.#state.kind === 'growing') this.#state = { kind: 'failed', reason }
+    this.#tail.close()
+    this.#notify()
+  }
+
+  /** Once for all that arrives in one turn of the loop. */
+  #wakeSoon(): void {
+    if (this.#waiting === 0 || this.#isWaking) return
+    this.#isWaking = true
+    setImmediate(() => {
+      this.#isWaking = false
       this.#notify()
-    } finally {
-      this.#flushing = undefined
-    }
+    })
   }
 
   #notify(): void {
@@ -195,6 +212,8 @@ export class DiskSpool implements Spool {
 
   #end(state: State): void {
     this.#state = state
+    void this.#writer.stop()
+    this.#tail.close()
     this.#notify()
     if (this.#hasEnded) return
     this.#hasEnded = true

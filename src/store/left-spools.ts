@@ -54,6 +54,10 @@ export class LeftSpools {
     }
   }
 
+  has(path: string): boolean {
+    return this.#files.has(path)
+  }
+
   /** It is nobody's no more. Returns its bytes. */
   take(path: string): number {
     const size = this.#files.get(path)?.size ?? 0

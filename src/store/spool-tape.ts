@@ -6,7 +6,7 @@ import { newSeat, Ring } from '../core/ring.ts'
 import type { ByteRange } from '../oci/byte-range.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import type { File, Fs } from './fs.ts'
-import { asNoSpace } from './fs.ts'
+import { asNoSpace, isErrno } from './fs.ts'
 import type { PumpSource, Write } from './pump.ts'
 import { pumpFile, pumpRing } from './pump.ts'
 
@@ -48,8 +48,7 @@ export class SpoolTape {
     let storage: File | Ring | undefined = relief?.ring
     while (storage === undefined) {
       try {
-        await fs.mkdir(dirname(path))
-        storage = await fs.open(path, 'w+', 0o600)
+        storage = await openFile(fs, path)
       } catch (cause) {
         storage = await relieve(relief, cause)
       }
@@ -165,6 +164,17 @@ export class SpoolTape {
         this.#onGrown()
       }
     }
+  }
+}
+
+/** Its directory is made for an upstream's first download. */
+async function openFile(fs: Fs, path: string): Promise<File> {
+  try {
+    return await fs.open(path, 'w+', 0o600)
+  } catch (cause) {
+    if (!isErrno(cause, 'ENOENT')) throw cause
+    await fs.mkdir(dirname(path))
+    return fs.open(path, 'w+', 0o600)
   }
 }
 

@@ -86,6 +86,9 @@ export class SqliteCatalog implements Catalog {
     return { tag, manifest, checkedAt, ...(row.is_held === 1 && { isHeld: true }) }
   }
 
+  /** Nothing is kept in memory here. */
+  recall(): undefined {}
+
   async record(
     repository: Repository,
     manifest: RecordedManifest,

@@ -1,7 +1,9 @@
+import type { BlobBody, TakeBytes } from '../core/upstream.ts'
 import { UpstreamFailure } from '../core/upstream-failure.ts'
 import type { BlobPart } from './blob-part.ts'
 import { fromByte, restOfBlob } from './blob-part.ts'
 import type { Answer, RegistryClient, RegistryRequest } from './registry-client.ts'
+import { NotTaken } from './reply-body.ts'
 import { backoff } from './retry.ts'
 import { ThroughputFloor } from './throughput-floor.ts'
 import { isFinal } from './transport-failure.ts'
@@ -24,10 +26,10 @@ const MAX_RESTARTS = 1
 const END_MS = 1_000
 
 /**
- * The bytes of one blob, in order, across broken connections. Can be read once. A reader who stops early
- * ends the connection, and so does the signal, even if nobody ever reads.
+ * The bytes of one blob, in order, across broken connections. Can be read once. A reader who fails ends the
+ * connection, and so does the signal, even if nobody ever reads.
  */
-export class BlobDownload implements AsyncIterable<Uint8Array> {
+export class BlobDownload implements BlobBody {
   readonly #source: BlobSource
   #part: BlobPart
   /** Bytes that the reader has been given. */
@@ -44,76 +46,70 @@ export class BlobDownload implements AsyncIterable<Uint8Array> {
     this.#lastBreak = position
   }
 
-  [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
-    const chunks = this.#chunks()
-    return {
-      next: () => chunks.next(),
-      return: () => {
-        // Before the generator, which may be held by a read that waits for the network.
-        this.#source.ended.abort()
-        return chunks.return(undefined)
-      },
-    }
-  }
-
-  async *#chunks(): AsyncGenerator<Uint8Array, undefined> {
-    for (;;) {
-      const broken = yield* this.#drain()
-      if (broken === undefined) return
-      this.#source.signal.throwIfAborted()
-      this.#part = await this.#resume(broken)
-    }
-  }
-
-  /** One connection's bytes. Returns why it ended before the blob did, if it did. */
-  async *#drain(): AsyncGenerator<Uint8Array, Error | undefined> {
-    const { reply, size } = this.#part
-    const chunks = (reply.body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]()
-    const floor = new ThroughputFloor()
-    let unwanted = this.#part.skip
+  async pump(take: TakeBytes): Promise<void> {
     try {
-      while (this.#position !== size) {
-        const chunk = await this.#next(chunks, floor)
-        if (chunk === undefined) return size === undefined ? undefined : new Error('it ended early')
-        if (chunk instanceof Error) return chunk
-        const fresh = chunk.subarray(Math.min(unwanted, chunk.length))
-        unwanted -= chunk.length - fresh.length
-        const wanted = fresh.subarray(0, (size ?? Infinity) - this.#position)
-        this.#position += wanted.length
-        if (wanted.length > 0) yield wanted
+      for (;;) {
+        const broken = await this.#drain(take)
+        if (broken === undefined) return
+        this.#source.signal.throwIfAborted()
+        this.#part = await this.#resume(broken)
       }
-      await this.#awaitEnd(chunks)
-      return undefined
+    } catch (reason) {
+      this.#source.ended.abort()
+      throw reason
+    }
+  }
+
+  /** One connection's bytes. Resolves to why it ended before the blob did, if it did. */
+  async #drain(take: TakeBytes): Promise<Error | undefined> {
+    const { reply, size } = this.#part
+    const end = new AbortController()
+    if (this.#position === size) void this.#dropSoon(end.signal)
+    try {
+      await reply.body.pump(this.#passOn(take, end.signal))
+    } catch (cause) {
+      if (cause instanceof NotTaken) throw cause.cause
+      // A broken connection is what this class is for: the caller resumes. All bytes may be here even so.
+      if (this.#position === size) return undefined
+      return cause instanceof Trickle ? cause : new Error('the connection broke', { cause })
     } finally {
+      end.abort()
       reply.drop()
     }
+    return size === undefined || this.#position === size ? undefined : new Error('it ended early')
   }
 
-  async #next(
-    chunks: AsyncIterator<Uint8Array>,
-    floor: ThroughputFloor,
-  ): Promise<Uint8Array | Error | undefined> {
+  /** Leaves out what was taken before, and what goes beyond the end. */
+  #passOn(take: TakeBytes, ended: AbortSignal): TakeBytes {
+    const { reply, size } = this.#part
     const { clock } = this.#source.client
-    const asked = clock.now()
-    try {
-      const next = await chunks.next()
-      if (next.done === true) return undefined
-      const isFastEnough = floor.admit(next.value.length, clock.now() - asked)
-      return isFastEnough ? next.value : new Error('it trickled')
-    } catch (cause) {
-      // A broken connection is what this class is for: the caller resumes.
-      return new Error('the connection broke', { cause })
+    const floor = new ThroughputFloor()
+    let unwanted = this.#part.skip
+    let asked = clock.now()
+    return (bytes) => {
+      if (!floor.admit(bytes.length, clock.now() - asked)) {
+        reply.drop(new Trickle('it trickled'))
+        return undefined
+      }
+      asked = clock.now()
+      const fresh = bytes.subarray(Math.min(unwanted, bytes.length))
+      unwanted -= bytes.length - fresh.length
+      const wanted = fresh.subarray(0, (size ?? Infinity) - this.#position)
+      if (wanted.length === 0) return undefined
+      this.#position += wanted.length
+      if (this.#position === size) void this.#dropSoon(ended)
+      const ready = take(wanted)
+      return ready && ready.finally(() => (asked = clock.now()))
     }
   }
 
-  /** A connection can be used again only once its body was seen to end. */
-  async #awaitEnd(chunks: AsyncIterator<Uint8Array>): Promise<void> {
-    const seen = new AbortController()
-    const late = this.#source.client.clock.sleep(END_MS, seen.signal)
-    // All the bytes are here, so that whatever follows, an error among it, changes nothing.
-    const end = chunks.next().catch(() => undefined)
-    await Promise.race([end, late])
-    seen.abort()
+  /**
+   * A connection can be used again only once its body was seen to end. All the bytes are here, so that
+   * whatever follows, an error among it, changes nothing.
+   */
+  async #dropSoon(ended: AbortSignal): Promise<void> {
+    await this.#source.client.clock.sleep(END_MS, ended)
+    this.#part.reply.drop()
   }
 
   async #resume(broken: Error): Promise<BlobPart> {
@@ -172,4 +168,8 @@ export class BlobDownload implements AsyncIterable<Uint8Array> {
     const message = `${reply.what}: ${where}, and resuming did not help (${cause.message})`
     return new UpstreamFailure('unavailable', message, { cause })
   }
+}
+
+class Trickle extends Error {
+  override readonly name = 'Trickle'
 }

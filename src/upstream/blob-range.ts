@@ -1,9 +1,10 @@
-import type { UpstreamBlob } from '../core/upstream.ts'
+import type { BlobBody, UpstreamBlob } from '../core/upstream.ts'
 import { UpstreamFailure } from '../core/upstream-failure.ts'
 import type { ByteRange } from '../oci/byte-range.ts'
 import { refuseHtml } from './blob-part.ts'
 import { parseContentLength, parseContentRange } from './content-range.ts'
 import type { Reply } from './reply.ts'
+import { NotTaken } from './reply-body.ts'
 import { transportFailure } from './transport-failure.ts'
 import { misbehaved } from './unexpected-answer.ts'
 
@@ -26,25 +27,25 @@ export function rangeOfBlob(reply: Reply, range: ByteRange, signal: AbortSignal)
 }
 
 /** A body that is shorter or longer fails; what came before is what was asked for. */
-async function* bodyOfLength(
-  reply: Reply,
-  length: number,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array, undefined> {
+function bodyOfLength(reply: Reply, length: number, signal: AbortSignal): BlobBody {
   let left = length
-  try {
-    for await (const chunk of reply.body as AsyncIterable<Uint8Array>) {
-      left -= chunk.length
-      if (left < 0) throw misbehaved(reply, 'sent more than the range asked for')
-      yield chunk
-    }
-  } catch (cause) {
-    signal.throwIfAborted()
-    throw transportFailure(reply.what, cause)
-  } finally {
-    reply.drop()
+  return {
+    async pump(take) {
+      try {
+        await reply.body.pump((bytes) => {
+          left -= bytes.length
+          if (left < 0) throw misbehaved(reply, 'sent more than the range asked for')
+          return take(bytes)
+        })
+      } catch (cause) {
+        if (cause instanceof NotTaken) throw cause.cause
+        signal.throwIfAborted()
+        throw transportFailure(reply.what, cause)
+      } finally {
+        reply.drop()
+      }
+      if (left > 0)
+        throw new UpstreamFailure('unavailable', `${reply.what}: ended ${left} bytes too early`)
+    },
   }
-  if (left > 0)
-    throw new UpstreamFailure('unavailable', `${reply.what}: ended ${left} bytes too early`)
-  return undefined
 }

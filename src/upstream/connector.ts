@@ -7,6 +7,7 @@ import { createSecureContext, getCACertificates } from 'node:tls'
 import { buildConnector } from 'undici'
 import { classifyAddress } from './address-rule.ts'
 import type { RegistryOptions } from './options.ts'
+import type { ReadBuffers } from './read-buffers.ts'
 import { isListed, isSameHost, isSameSite } from './site.ts'
 import type { Tunnel } from './tunnel.ts'
 
@@ -27,6 +28,8 @@ interface Ways {
   readonly lookup?: LookupFunction | undefined
   /** Instead of connections of our own: TLS is spoken through it, and names are resolved behind it. */
   readonly tunnel?: Tunnel
+  /** Instead of buffers that each socket makes for itself. Not for what comes out of a tunnel. */
+  readonly reads?: ReadBuffers | undefined
 }
 
 /** A host that an upstream named resolves to an address that it must not lead us to. */
@@ -42,7 +45,7 @@ export class ForbiddenAddress extends Error {
 export function guardedConnector(
   options: DialOptions,
   connectTimeout: number,
-  { lookup = systemLookup, tunnel }: Ways = {},
+  { lookup = systemLookup, tunnel, reads }: Ways = {},
 ): Connector {
   const secureContext = options.ca === undefined ? undefined : contextWith(options.ca)
   const connectors = new Map<string, Connector>()
@@ -56,6 +59,7 @@ export function guardedConnector(
       lookup: guardedLookup(lookup, reach),
       rejectUnauthorized,
       ...(secureContext && { secureContext }),
+      ...(reads && { onread: reads.onread }),
     })
     connectors.set(key, connector)
     return connector

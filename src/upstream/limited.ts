@@ -1,4 +1,4 @@
-import type { UpstreamBlob } from '../core/upstream.ts'
+import type { BlobBody, UpstreamBlob } from '../core/upstream.ts'
 import type { Endpoint } from './endpoints.ts'
 import type { RequestKind } from './options.ts'
 import type { Lane } from './slots.ts'
@@ -56,9 +56,11 @@ function inLane(lane: Lane, inner: Endpoint, { blobs, control, admit }: SharedSl
     slot: 'turn' | 'free',
     signal: AbortSignal,
     ask: () => Promise<UpstreamBlob | undefined>,
+    hurry?: AbortSignal,
   ) => {
     admit('blob')
-    const taken = slot === 'turn' ? blobs.acquire(signal, lane) : blobs.acquireFree(signal, lane)
+    const taken =
+      slot === 'turn' ? blobs.acquire(signal, lane, hurry) : blobs.acquireFree(signal, lane)
     return holdingToTheEnd(taken, signal, ask)
   }
   return {
@@ -72,10 +74,10 @@ function inLane(lane: Lane, inner: Endpoint, { blobs, control, admit }: SharedSl
       asControl('list', signal, () => inner.listTags(repository, page, signal)),
     listReferrers: (repository, subject, signal) =>
       asControl('list', signal, () => inner.listReferrers(repository, subject, signal)),
-    getBlob: (repository, digest, signal) =>
-      asBlob('turn', signal, () => inner.getBlob(repository, digest, signal)),
-    resumeBlob: (repository, digest, rest, signal) =>
-      asBlob('turn', signal, () => inner.resumeBlob(repository, digest, rest, signal)),
+    getBlob: (repository, digest, signal, hurry) =>
+      asBlob('turn', signal, () => inner.getBlob(repository, digest, signal), hurry),
+    resumeBlob: (repository, digest, rest, signal, hurry) =>
+      asBlob('turn', signal, () => inner.resumeBlob(repository, digest, rest, signal), hurry),
     getBlobRange: (repository, digest, range, signal) =>
       asBlob('free', signal, () => inner.getBlobRange(repository, digest, range, signal)),
   }
@@ -115,11 +117,7 @@ async function holdingToTheEnd(
 }
 
 /** The same bytes; gives the slot back when they end, fail or are not wanted any more. */
-function releasing(
-  body: AsyncIterable<Uint8Array>,
-  release: () => void,
-  signal: AbortSignal,
-): AsyncIterable<Uint8Array> {
+function releasing(body: BlobBody, release: () => void, signal: AbortSignal): BlobBody {
   const end = () => {
     signal.removeEventListener('abort', end)
     release()
@@ -127,26 +125,5 @@ function releasing(
   // The body may be dropped before anyone reads it.
   signal.addEventListener('abort', end, { once: true })
   if (signal.aborted) end()
-  return {
-    [Symbol.asyncIterator]() {
-      const chunks = body[Symbol.asyncIterator]()
-      return {
-        async next() {
-          try {
-            const next = await chunks.next()
-            if (next.done === true) end()
-            return next
-          } catch (failure) {
-            end()
-            throw failure
-          }
-        },
-        async return() {
-          end()
-          await chunks.return?.()
-          return { done: true, value: undefined }
-        },
-      }
-    },
-  }
+  return { pump: (take) => body.pump(take).finally(end) }
 }

@@ -48,8 +48,9 @@ function endpointOf(client: RegistryClient): Endpoint {
   return {
     headManifest: (...request) => headManifest(client, ...request),
     getManifest: (...request) => getManifest(client, ...request),
-    getBlob: (...request) => getBlob(client, ...request),
-    resumeBlob: (...request) => resumeBlob(client, ...request),
+    getBlob: (repository, digest, signal) => getBlob(client, repository, digest, signal),
+    resumeBlob: (repository, digest, rest, signal) =>
+      resumeBlob(client, repository, digest, rest, signal),
     getBlobRange: (...request) => getBlobRange(client, ...request),
     probeBlob: (...request) => probeBlob(client, ...request),
     listTags: (...request) => listTags(client, ...request),

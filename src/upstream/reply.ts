@@ -1,8 +1,7 @@
-import type { Readable } from 'node:stream'
-import type { Dispatcher } from 'undici'
 import type { Clock } from '../core/ports.ts'
 import { UpstreamFailure } from '../core/upstream-failure.ts'
 import { essence } from '../oci/media-types.ts'
+import type { Head, ReplyBody } from './reply-body.ts'
 import { transportFailure } from './transport-failure.ts'
 
 /** What is read of a body that nobody wants, to be able to use its connection again. */
@@ -17,20 +16,18 @@ export class Reply {
   readonly status: number
   /** The request, as it may stand in a message. */
   readonly what: string
-  readonly body: Readable
-  readonly #headers: Dispatcher.ResponseData['headers']
+  readonly body: ReplyBody
+  readonly #headers: Head['headers']
   readonly #clock: Clock
   readonly #signal: AbortSignal
 
-  constructor(what: string, data: Dispatcher.ResponseData, clock: Clock, signal: AbortSignal) {
+  constructor(what: string, head: Head, clock: Clock, signal: AbortSignal) {
     this.what = what
-    this.status = data.statusCode
-    this.body = data.body
-    this.#headers = data.headers
+    this.status = head.status
+    this.body = head.body
+    this.#headers = head.headers
     this.#clock = clock
     this.#signal = signal
-    // Whoever reads the body sees its error; a body that nobody reads must not end the process.
-    this.body.on('error', () => {})
   }
 
   /** `undefined` also if it came more than once: then nobody can tell which is meant. */
@@ -71,19 +68,21 @@ export class Reply {
   async #endAfter(ms: number, finished: AbortSignal): Promise<void> {
     await this.#clock.sleep(ms, finished)
     if (finished.aborted) return
-    this.body.destroy(new UpstreamFailure('timeout', `${this.what}: the answer takes too long`))
+    this.body.drop(new UpstreamFailure('timeout', `${this.what}: the answer takes too long`))
   }
 
   /** Reads a short rest, so that the connection can be used again; a long or slow one is dropped. */
   async discard(): Promise<void> {
     const { body } = this
-    if (body.closed) return
-    const closed = new Promise<void>((resolve) => body.once('close', resolve))
+    if (body.isOver) return
     let read = 0
-    body.on('data', (chunk: Uint8Array) => {
-      read += chunk.length
+    const seen = body.pump((bytes) => {
+      read += bytes.length
       if (read > DISCARD_BYTES) this.drop()
+      return undefined
     })
+    // Whatever ends it ends it.
+    const closed = seen.catch(() => {})
     const enough = new AbortController()
     await Promise.race([closed, this.#clock.sleep(DISCARD_MS, enough.signal)])
     enough.abort()
@@ -91,18 +90,23 @@ export class Reply {
   }
 
   /** Ends the connection, unless the body has been read to its end. */
-  drop(): void {
-    this.body.destroy()
+  drop(reason?: Error): void {
+    this.body.drop(reason)
   }
 }
 
-async function readUpTo(body: Readable, limit: number): Promise<Uint8Array | undefined> {
-  const chunks: Uint8Array[] = []
+async function readUpTo(body: ReplyBody, limit: number): Promise<Uint8Array | undefined> {
+  const pieces: Uint8Array[] = []
   let length = 0
-  for await (const chunk of body as AsyncIterable<Uint8Array>) {
-    length += chunk.length
-    if (length > limit) return undefined
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks, length)
+  await body
+    .pump((bytes) => {
+      length += bytes.length
+      if (length > limit) body.drop()
+      else pieces.push(Uint8Array.from(bytes))
+      return undefined
+    })
+    .catch((reason: unknown) => {
+      if (length <= limit) throw reason
+    })
+  return length > limit ? undefined : Buffer.concat(pieces, length)
 }

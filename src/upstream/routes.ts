@@ -5,6 +5,7 @@ import type { RegistryOptions, Timeouts, UpstreamDeps } from './options.ts'
 import { TIMEOUTS } from './options.ts'
 import { proxyFor, proxyHeaders } from './proxies.ts'
 import { proxyConnector } from './proxy-connector.ts'
+import { ReadBuffers } from './read-buffers.ts'
 import type { Tunnel } from './tunnel.ts'
 import { openTunnel } from './tunnel.ts'
 
@@ -17,6 +18,8 @@ export interface Lanes {
   /** Apart from blobs, so that a small answer never waits for a connection that a large one has. */
   readonly control: Agent
   readonly blobs: Agent
+  /** What the connections of blobs read into. */
+  readonly reads: ReadBuffers
 }
 
 export interface Route {
@@ -51,17 +54,18 @@ export class Routes {
   constructor(options: RegistryOptions, deps: UpstreamDeps) {
     const { timeouts = TIMEOUTS, lookup } = deps
     const { proxies } = options
-    const open = (connect: buildConnector.connector) => openLanes(connect, options, timeouts)
+    const open = (connect: (reads?: ReadBuffers) => buildConnector.connector) =>
+      openLanes(connect, options, timeouts)
     this.#options = options
-    this.#direct = open(guardedConnector(options, timeouts.connect, { lookup }))
+    this.#direct = open((reads) => guardedConnector(options, timeouts.connect, { lookup, reads }))
     if (proxies?.http !== undefined) {
       const connector = proxyConnector(proxies.http, timeouts.connect)
-      this.#http = { proxy: proxies.http, lanes: open(connector) }
+      this.#http = { proxy: proxies.http, lanes: open(() => connector) }
     }
     if (proxies?.https !== undefined) {
       this.#tunnel = openTunnel(proxies.https, timeouts)
       const connector = guardedConnector(options, timeouts.connect, { tunnel: this.#tunnel })
-      this.#https = { proxy: proxies.https, lanes: open(connector) }
+      this.#https = { proxy: proxies.https, lanes: open(() => connector) }
     }
   }
 
@@ -91,12 +95,12 @@ export class Routes {
 }
 
 function openLanes(
-  connect: buildConnector.connector,
+  connect: (reads?: ReadBuffers) => buildConnector.connector,
   { connections }: RegistryOptions,
   timeouts: Timeouts,
 ): Lanes {
+  const reads = new ReadBuffers()
   const settings: Agent.Options = {
-    connect,
     connections,
     pipelining: 1,
     // HTTP/2's flow control windows make a blob crawl as soon as there is some distance.
@@ -106,5 +110,9 @@ function openLanes(
     keepAliveTimeout: IDLE_MS,
     keepAliveMaxTimeout: LONGEST_IDLE_MS,
   }
-  return { control: new Agent(settings), blobs: new Agent(settings) }
+  return {
+    control: new Agent({ ...settings, connect: connect() }),
+    blobs: new Agent({ ...settings, connect: connect(reads) }),
+    reads,
+  }
 }

@@ -6,11 +6,14 @@ const QUEUE = 256
 /** `background` waits behind `client`, and never holds more than half of the slots. */
 export type Lane = 'client' | 'background'
 
+/** Called with the lane in which the slot is held. */
+type GiveSlot = (lane: Lane) => void
+
 /** A number of places, given away in the order of asking: to clients first. */
 export class Slots {
   readonly #capacity: number
   readonly #label: string
-  readonly #waiting = { client: new Set<() => void>(), background: new Set<() => void>() }
+  readonly #waiting = { client: new Set<GiveSlot>(), background: new Set<GiveSlot>() }
   readonly #taken = { client: 0, background: 0 }
 
   /** `label` is what the person who reads "busy" knows it by. */
@@ -27,13 +30,19 @@ export class Slots {
 
   /**
    * Resolves to the function that gives the slot back (harmless when called twice). Rejects with the
-   * signal's reason, or with UpstreamFailure `busy` when too many of the lane wait already.
+   * signal's reason, or with UpstreamFailure `busy` when too many of the lane wait already. When `hurry`
+   * aborts, what waits in the background waits with the clients from then on, behind those that are there.
    */
-  async acquire(signal: AbortSignal, lane: Lane = 'client'): Promise<() => void> {
+  async acquire(
+    signal: AbortSignal,
+    lane: Lane = 'client',
+    hurry?: AbortSignal,
+  ): Promise<() => void> {
     signal.throwIfAborted()
-    if (this.#mayTake(lane)) this.#taken[lane] += 1
-    else await this.#wait(signal, lane)
-    return this.#held(lane)
+    const own = hurry?.aborted === true ? 'client' : lane
+    if (!this.#mayTake(own)) return this.#held(await this.#wait(signal, own, hurry))
+    this.#taken[own] += 1
+    return this.#held(own)
   }
 
   /** As `acquire`, for what can be had in another way: `busy` at once if no slot is free. */
@@ -63,17 +72,35 @@ export class Slots {
     }
   }
 
-  async #wait(signal: AbortSignal, lane: Lane): Promise<void> {
+  async #wait(signal: AbortSignal, lane: Lane, hurry: AbortSignal | undefined): Promise<Lane> {
     const waiting = this.#waiting[lane]
     if (waiting.size >= QUEUE) throw new UpstreamFailure('busy', this.#explain(lane))
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const { promise, resolve, reject } = Promise.withResolvers<Lane>()
     const leave = () => {
-      waiting.delete(resolve)
+      this.#waiting.background.delete(resolve)
+      this.#waiting.client.delete(resolve)
       reject(signal.reason)
     }
+    const advance = () => this.#advance(resolve)
     waiting.add(resolve)
     signal.addEventListener('abort', leave, { once: true })
-    await promise.finally(() => signal.removeEventListener('abort', leave))
+    hurry?.addEventListener('abort', advance, { once: true })
+    return promise.finally(() => {
+      signal.removeEventListener('abort', leave)
+      hurry?.removeEventListener('abort', advance)
+    })
+  }
+
+  /** Nobody is refused here who has been let in already, however many clients wait. */
+  #advance(give: GiveSlot): void {
+    if (!this.#waiting.background.delete(give)) return
+    if (this.#mayTake('client')) this.#give(give, 'client')
+    else this.#waiting.client.add(give)
+  }
+
+  #give(give: GiveSlot, lane: Lane): void {
+    this.#taken[lane] += 1
+    give(lane)
   }
 
   /** The slot passes to whoever waits longest, without being free in between. */
@@ -82,9 +109,8 @@ export class Slots {
     for (const next of ['client', 'background'] as const) {
       const [first] = this.#waiting[next]
       if (first === undefined || !this.#mayTake(next)) continue
-      this.#taken[next] += 1
       this.#waiting[next].delete(first)
-      first()
+      this.#give(first, next)
       return
     }
   }

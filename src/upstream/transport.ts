@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs'
-import type { Dispatcher } from 'undici'
 import type { Clock } from '../core/ports.ts'
 import { abortable } from './abortable.ts'
 import { describeUrl } from './describe-url.ts'
@@ -7,13 +6,12 @@ import type { RegistryOptions, RequestKind, UpstreamDeps } from './options.ts'
 import type { RateLimit } from './rate-limit.ts'
 import { readRateLimit } from './rate-limit.ts'
 import { Reply } from './reply.ts'
+import type { Head } from './reply-body.ts'
+import { request } from './reply-body.ts'
 import type { Route } from './routes.ts'
 import { Routes } from './routes.ts'
 import { transportFailure } from './transport-failure.ts'
 import { proxyRefusal } from './proxy-failure.ts'
-
-/** Bytes that wait for a blob's reader before the socket is paused. */
-const BLOB_BUFFER = 256 * 1024
 
 export interface Call {
   readonly kind: RequestKind
@@ -50,12 +48,12 @@ export class Transport {
     try {
       const route = this.#routes.to(call.url)
       if (route.proxy !== undefined) what += ` (through the proxy ${route.proxy})`
-      const data = await abortable(this.#request(call, route, signal), signal)
-      if (route.proxy !== undefined && data.statusCode === 407) {
-        data.body.on('error', () => undefined).destroy()
+      const head = await abortable(this.#request(call, route, signal), signal)
+      if (route.proxy !== undefined && head.status === 407) {
+        head.body.drop()
         throw proxyRefusal(407)
       }
-      const reply = new Reply(what, data, this.#clock, signal)
+      const reply = new Reply(what, head, this.#clock, signal)
       status = reply.status
       rateLimit = readRateLimit(reply)
       return reply
@@ -84,15 +82,13 @@ export class Transport {
     call: Call,
     { lanes, origin, path, headers }: Route,
     signal: AbortSignal,
-  ): Promise<Dispatcher.ResponseData> {
+  ): Promise<Head> {
     const agent = call.kind === 'blob' ? lanes.blobs : lanes.control
-    return agent.request({
+    const options = {
       origin,
       path,
       method: call.method,
       ...(call.body !== undefined && { body: call.body }),
-      signal,
-      highWaterMark: BLOB_BUFFER,
       // undici would close the connection after each HEAD, which is what we send most, over TLS.
       reset: false,
       headers: {
@@ -102,7 +98,8 @@ export class Transport {
         'accept-encoding': 'identity',
         'user-agent': this.#userAgent,
       },
-    })
+    }
+    return request(agent, options, lanes.reads, signal)
   }
 }
 

@@ -11,7 +11,7 @@ import { NoSpace } from '../../src/core/ports.ts'
 import { Quota } from '../../src/core/quota.ts'
 import { RingPool, RingRelief } from '../../src/core/ring-relief.ts'
 import { systemClock as clock } from '../../src/core/system-clock.ts'
-import type { Upstream } from '../../src/core/upstream.ts'
+import type { BlobBody, Upstream } from '../../src/core/upstream.ts'
 import { UpstreamFailure } from '../../src/core/upstream-failure.ts'
 import type { Digest } from '../../src/oci/digest.ts'
 import { digestOf } from '../../src/oci/digest.ts'
@@ -60,6 +60,7 @@ describe('memory for a download that the disk does not take', () => {
       upstream: upstream as Upstream,
       controller,
       isWarm: () => false,
+      hurry: new AbortController().signal,
       isSuspect: false,
       onFailed: () => {},
     }
@@ -109,7 +110,8 @@ describe('memory for a download that the disk does not take', () => {
 })
 
 /** A download that breaks before its first byte. */
-function brokenBody(): AsyncIterable<Uint8Array> {
-  const next = () => Promise.reject(new UpstreamFailure('unavailable', 'the connection broke'))
-  return { [Symbol.asyncIterator]: () => ({ next }) }
+function brokenBody(): BlobBody {
+  return {
+    pump: () => Promise.reject(new UpstreamFailure('unavailable', 'the connection broke')),
+  }
 }

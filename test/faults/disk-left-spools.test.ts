@@ -86,16 +86,17 @@ describe('what interrupted downloads left', () => {
   })
 
   it('makes room on a disk that is full, before anything is evicted', async () => {
-    await using mirror = await start(NO_LIMITS)
-    await pull(mirror, stored)
+    const stopped = await start(NO_LIMITS)
+    await pull(stopped, stored)
     const gate = registry.gate({ kind: 'blob', after: 2 * MIB })
     const leaving = new AbortController()
-    await mirror.fetch(pathOf(older), { signal: leaving.signal })
+    await stopped.fetch(pathOf(older), { signal: leaving.signal })
     await gate.reached
-    await expect.poll(() => mirror.spooled()).toHaveLength(1)
-    await mirror.mirror.abort(new Error('stopped'))
+    await expect.poll(() => stopped.spooled()).toHaveLength(1)
     leaving.abort()
+    await stopped.close()
     gate.open()
+    await using mirror = await start(NO_LIMITS)
     expect(await left()).toEqual([older.digest])
     disk.fail({ operation: 'file.writev', path: '/spool/', code: 'ENOSPC', times: 1 })
     expect(await pull(mirror, next)).toContain('stored')

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { digestOf } from '../../src/oci/digest.ts'
 import { ManualClock } from '../support/clock.ts'
@@ -51,6 +52,12 @@ describe('a disk that refuses', () => {
     expect(response.status).toBe(200)
     expect(digestOf(new Uint8Array(await response.arrayBuffer()))).toBe(blob.digest)
     return response
+  }
+
+  /** With its head, or before that. */
+  async function expectCut(blob: TestBlob): Promise<void> {
+    const reading = mirror.fetch(pathOf(blob)).then((response) => response.arrayBuffer())
+    await expect(reading).rejects.toThrow(/^(terminated|fetch failed)$/)
   }
 
   it.each(CODES)(
@@ -111,12 +118,42 @@ describe('a disk that refuses', () => {
   })
 
   it('to give back what it took cuts who needs that, and leaves nothing behind', async () => {
-    fail({ operation: 'file.writev', skip: 1, code: 'EIO' })
     fail({ operation: 'file.read', code: 'EIO' })
-    const response = await mirror.fetch(pathOf(large))
-    await expect(response.arrayBuffer()).rejects.toThrow('terminated')
+    const gate = registry.gate({ kind: 'blob', after: 10 * MIB })
+    const first = await mirror.fetch(pathOf(large))
+    const writes = () => disk.calls.filter(({ operation }) => operation === 'file.writev').length
+    // Of a mebibyte at most: the first of them have left memory.
+    await expect.poll(writes).toBeGreaterThanOrEqual(10)
+    await expectCut(large)
+    gate.open()
+    await first.body?.cancel()
     await mirror.settle()
     expect(mirror.openFiles()).toBe(0)
+  })
+
+  it('to write, and to give back what it took before, cuts only who comes after that', async () => {
+    fail({ operation: 'file.writev', skip: 1, code: 'EIO' })
+    const gate = registry.gate({ kind: 'blob', after: 5 * MIB })
+    const early = await mirror.fetch(pathOf(large))
+    const body = early.body?.getReader()
+    const hash = createHash('sha256')
+    const read = async (atLeast: number) => {
+      for (let bytes = 0; bytes < atLeast;) {
+        const next = await body?.read()
+        if (next?.value === undefined) return
+        hash.update(next.value)
+        bytes += next.value.length
+      }
+    }
+    await read(5 * MIB)
+    fail({ operation: 'file.read', code: 'EIO' })
+    await expectCut(large)
+    gate.open()
+    await read(Infinity)
+    expect(`sha256:${hash.digest('hex')}`).toBe(large.digest)
+    await mirror.settle()
+    expect(await isStored(large)).toBe(false)
+    expect([downloads(), mirror.openFiles()]).toEqual([1, 0])
   })
 
   it.each(CODES)('to move a file to its place (%s) fails no pull', async (code) => {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { Clock } from '../../src/core/ports.ts'
-import type { Upstream } from '../../src/core/upstream.ts'
+import type { BlobBody, Upstream } from '../../src/core/upstream.ts'
 import { digestOf } from '../../src/oci/digest.ts'
 import type { FakeRegistry } from '../support/fake-registry.ts'
 import { buildBlob } from '../support/images.ts'
@@ -13,8 +13,8 @@ const MIB = 1024 * 1024
 const BLOB = buildBlob('download', 3 * MIB)
 const { signal } = new AbortController()
 
-async function begin(upstream: Upstream, { digest } = BLOB): Promise<AsyncIterable<Uint8Array>> {
-  return bodyOf(await upstream.getBlob(X, digest, signal))
+async function begin(upstream: Upstream, { digest } = BLOB, client = signal): Promise<BlobBody> {
+  return bodyOf(await upstream.getBlob(X, digest, client))
 }
 
 async function pull(upstream: Upstream): Promise<string> {
@@ -85,13 +85,12 @@ describe('BlobDownload', () => {
     const registry = await start()
     registry.inject({ times: 1, action: { drip: { bytes: 100, everyMs: 5 } } })
     const body = await begin(opened.upstream(registry, {}, { clock }))
-    const chunks = body[Symbol.asyncIterator]()
-    await chunks.next()
-    await vi.waitFor(async () => {
-      await chunks.next()
-      expect(ranges(registry).length).toBeGreaterThan(1)
+    const enough = new Error('enough')
+    const reading = body.pump(() => {
+      if (ranges(registry).length > 1) throw enough
+      return undefined
     })
-    await chunks.return?.()
+    await expect(reading).rejects.toBe(enough)
   })
 
   it('goes back to the registry for a fresh URL, with a token', async () => {
@@ -211,30 +210,29 @@ describe('BlobDownload', () => {
     const registry = await start()
     registry.addBlob('library/x', big)
     const body = await begin(opened.upstream(registry), big)
-    const chunks = body[Symbol.asyncIterator]()
-    await chunks.next()
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    const enough = new Error('enough')
+    const reading = body.pump(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 200))
+      throw enough
+    })
+    await expect(reading).rejects.toBe(enough)
     expect(registry.bytesSent('blob')).toBeLessThan(24 * MIB)
-    await chunks.return?.()
   })
 
   it('ends at once for a reader who leaves while the network is silent', async () => {
     const registry = await start()
     const gate = registry.gate({ kind: 'blob', after: MIB })
-    const body = await begin(opened.upstream(registry))
-    const chunks = body[Symbol.asyncIterator]()
+    const client = new AbortController()
+    const body = await begin(opened.upstream(registry), BLOB, client.signal)
     let read = 0
-    const reading = (async () => {
-      for (;;) {
-        const next = await chunks.next()
-        if (next.done === true) return 'done'
-        read += next.value.length
-      }
-    })()
+    const reading = body.pump((bytes) => {
+      read += bytes.length
+      return undefined
+    })
     const outcome = reading.catch((reason: unknown) => reason)
     await vi.waitFor(() => expect(read).toBe(MIB))
-    await chunks.return?.()
-    await outcome
+    client.abort(new Error('left'))
+    expect(await outcome).toEqual(new Error('left'))
     await vi.waitFor(() => expect(registry.openSockets()).toBe(0))
     expect(registry.count()).toBe(1)
     gate.open()

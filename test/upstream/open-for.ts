@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../../src/core/ports.ts'
-import type { Upstream, UpstreamBlob } from '../../src/core/upstream.ts'
+import type { BlobBody, Upstream, UpstreamBlob } from '../../src/core/upstream.ts'
 import type { Lanes } from '../../src/core/upstream-entry.ts'
 import { UpstreamFailure } from '../../src/core/upstream-failure.ts'
 import { parseRepositoryName, parseTag, parseUpstreamName } from '../../src/oci/reference.ts'
@@ -68,13 +68,16 @@ export function byDigest(digest: Digest): Reference {
 }
 
 /** The blob's body; fails if there is no blob. */
-export function bodyOf(blob: UpstreamBlob | undefined): AsyncIterable<Uint8Array> {
+export function bodyOf(blob: UpstreamBlob | undefined): BlobBody {
   return required(blob).body
 }
 
-export async function collect(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+export async function collect(body: BlobBody): Promise<Buffer> {
   const chunks: Uint8Array[] = []
-  for await (const chunk of body) chunks.push(chunk)
+  await body.pump((bytes) => {
+    chunks.push(Uint8Array.from(bytes))
+    return undefined
+  })
   return Buffer.concat(chunks)
 }
 

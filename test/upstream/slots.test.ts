@@ -123,6 +123,64 @@ describe('Slots', () => {
       expect(slots.load()).toEqual({ taken: 1, waiting: 0, behind: 0 })
     })
 
+    it('wait with the clients from when there is a hurry, and behind those that wait already', async () => {
+      const slots = new Slots(2, 'docker.io')
+      const held = await Promise.all([slots.acquire(signal), slots.acquire(signal, 'background')])
+      const hurry = new AbortController()
+      const order: string[] = []
+      const wait = async (who: string, lane: 'client' | 'background', hurried?: AbortSignal) => {
+        const free = await slots.acquire(signal, lane, hurried)
+        order.push(who)
+        free()
+      }
+      const waiting = [
+        wait('patient', 'background'),
+        wait('hurried', 'background', hurry.signal),
+        wait('client', 'client'),
+      ]
+      await nextTurn()
+      hurry.abort()
+      const late = wait('late', 'client')
+      await nextTurn()
+      expect(slots.load()).toEqual({ taken: 2, waiting: 3, behind: 1 })
+      held[0]()
+      await Promise.all([...waiting.slice(1), late])
+      expect(order.slice(0, 3)).toEqual(['client', 'hurried', 'late'])
+      held[1]()
+      await waiting[0]
+      expect(slots.load()).toEqual({ taken: 0, waiting: 0, behind: 0 })
+    })
+
+    it('take a slot at once in a hurry, if only the background has none left', async () => {
+      const slots = new Slots(2, 'docker.io')
+      await slots.acquire(signal, 'background')
+      const hurry = new AbortController()
+      const waiting = slots.acquire(signal, 'background', hurry.signal)
+      await nextTurn()
+      expect(slots.load()).toEqual({ taken: 1, waiting: 0, behind: 1 })
+      hurry.abort()
+      const release = await waiting
+      expect(slots.load()).toEqual({ taken: 2, waiting: 0, behind: 0 })
+      release()
+      // It was held as a client's: the background's own is still taken.
+      await expect(slots.acquireFree(signal, 'background')).rejects.toMatchObject({ kind: 'busy' })
+      await expect(slots.acquireFree(signal)).resolves.toBeTypeOf('function')
+    })
+
+    it('leave the queue of the clients too when they abort', async () => {
+      const slots = new Slots(1, 'docker.io')
+      const release = await slots.acquire(signal)
+      const [hurry, leaver] = [new AbortController(), new AbortController()]
+      const left = slots.acquire(leaver.signal, 'background', hurry.signal)
+      await nextTurn()
+      hurry.abort()
+      expect(slots.load()).toEqual({ taken: 1, waiting: 1, behind: 0 })
+      leaver.abort(new Error('gone home'))
+      await expect(left).rejects.toThrow('gone home')
+      release()
+      expect(slots.load()).toEqual({ taken: 0, waiting: 0, behind: 0 })
+    })
+
     it('have a queue of their own, whose end keeps no client out', async () => {
       const slots = new Slots(1, 'docker.io')
       const release = await slots.acquire(signal)

@@ -77,6 +77,17 @@ describe('Transport', () => {
   describe('timeouts', () => {
     const timeouts = { connect: 1_000, headers: 100, body: 100 }
 
+    it('does not wait for the resolver for ever', async () => {
+      const lookup = () => {}
+      const upstream = opened.upstream(
+        { url: 'http://registry.test' },
+        {},
+        { lookup, timeouts: { ...timeouts, connect: 100 } },
+      )
+      const failure = await failureOf(pull(upstream))
+      expect(failure).toMatchObject({ kind: 'unavailable' })
+    })
+
     it('does not wait for headers for ever, and does not try again', async () => {
       const registry = await start()
       registry.inject({ action: { stall: true } })
