@@ -107,6 +107,10 @@ export default defineConfig({
       // so that the rest is for what is not here yet. 0 for never.
       rateLimit: { reserve: 10 },
 
+      // While a client pulls an image, the next layers are fetched ahead of it: at most 16 and 128 MiB, which
+      // is also what somebody costs who reads only the configuration of an image that is not here.
+      prefetch: true,
+
       // For a registry of your own:
       // ca: './corp-ca.pem', // certificates to trust besides the system's; relative to this file
       // insecure: true, // do not verify its certificate at all

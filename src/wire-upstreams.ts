@@ -30,13 +30,14 @@ function openEntry(
   logger: Logger,
   metrics: Metrics,
 ): UpstreamEntry {
-  const { mode, credentials, tags } = upstream
+  const { mode, credentials, tags, prefetch } = upstream
   const isImmutable = compileImmutableTags(tags.immutable)
   return {
     mode,
     ...(mode === 'offline' ? offlineUpstream(upstream.name) : openLanes(upstream, logger, metrics)),
     tags: { ...tags, staleIfError, isImmutable },
     isPublic: credentials === undefined,
+    prefetch,
   }
 }
 
@@ -54,6 +55,6 @@ function openLanes(upstream: UpstreamConfig, logger: Logger, metrics: Metrics): 
 
 /** What a configured upstream is to its client, here and where one is only looked at. */
 export function registryOptions(upstream: UpstreamConfig): RegistryOptions {
-  const { mode: _, credentials, ca, ...settings } = upstream
+  const { mode: _, prefetch: __, credentials, ca, ...settings } = upstream
   return { ...settings, ...(credentials && { credentials }), ...(ca !== undefined && { ca }) }
 }

@@ -129,6 +129,11 @@ interface UpstreamInput {
   readonly connections?: number | undefined
   /** What is done about an upstream that counts pulls, as Docker Hub does. */
   readonly rateLimit?: RateLimitInput | undefined
+  /**
+   * Fetch the next layers of an image while a client pulls it, some ahead of what it has asked for.
+   * Default: true.
+   */
+  readonly prefetch?: boolean | undefined
 }
 
 interface RateLimitInput {

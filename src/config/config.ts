@@ -108,6 +108,8 @@ export interface UpstreamConfig {
     /** Pulls; 0 for no reserve. */
     readonly reserve: number
   }
+  /** Whether an image's layers are fetched ahead of the client that pulls it. */
+  readonly prefetch: boolean
   /** From the environment alone, and the same for all upstreams. */
   readonly proxies: ProxyConfig
 }

@@ -141,6 +141,10 @@ export const DESCRIPTIONS: ReadonlyMap<string, string> = new Map([
     'When fewer pulls than this are left, tags that are here are served unchecked, so that the rest is for what is not here yet. 0 for never. Default: 10.',
   ],
   [
+    'upstreams.*.prefetch',
+    'Fetch the next layers of an image while a client pulls it, some ahead of what it has asked for. Default: true.',
+  ],
+  [
     'staleIfError',
     'How long after its time to live a tag may still be served while its upstream is down, slow or rate-limiting. Default: 30d.',
   ],

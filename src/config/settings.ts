@@ -125,6 +125,7 @@ const upstream = z.strictObject({
   redirectHosts: hosts(),
   connections: connections.default(32),
   rateLimit: z.strictObject({ reserve: reserve.default(10) }).prefault({}),
+  prefetch: z.boolean().default(true),
 })
 
 const log = z.strictObject({

@@ -3,7 +3,7 @@ import type { Digest } from '../oci/digest.ts'
 import type { Repository, RepositoryName, UpstreamName } from '../oci/reference.ts'
 import type { Flight, FlightDeps, Journey } from './departure.ts'
 import { depart } from './departure.ts'
-import { DigestMismatch } from './ports.ts'
+import { DigestMismatch, NoSpace } from './ports.ts'
 import type { Purpose } from './purpose.ts'
 import { steady } from './steady-clock.ts'
 import type { Upstream } from './upstream.ts'
@@ -25,10 +25,11 @@ interface Departure {
   /** Repositories that have proved that they hold the digest; the first one proves it by the download itself. */
   readonly repositories: Set<RepositoryName>
   readonly controller: AbortController
+  readonly begunFor: Purpose
   /** Nobody but a warming waits for it. */
   isWarm: boolean
-  /** A client started its own before upstream had answered this one. */
-  isOvertaken: boolean
+  /** Aborted when a client joins: what waits behind the clients then waits with them. */
+  readonly hurry: AbortController
   /** Resolves when it is no longer aloft, however it ended. */
   readonly ended: Promise<void>
 }
@@ -46,6 +47,8 @@ export class Flights {
   readonly #aloft = new Map<string, Departure>()
   readonly #departures = new Set<Departure>()
   readonly #failures: LRUCache<string, { readonly reason: unknown }>
+  /** Why nothing departs any more. */
+  #closedBy: Error | undefined
 
   constructor(deps: FlightDeps) {
     this.#deps = deps
@@ -67,9 +70,9 @@ export class Flights {
   /**
    * Joins the running flight or starts one. The caller has proved that the repository holds the digest,
    * unless it starts the flight: then upstream's answer is the proof. `stated` is the size in bytes that a
-   * manifest gives, if we hold one. A warming's `upstream` is the background lane: a client joins its flight
-   * once upstream has answered, and overtakes it before, because it may still be waiting for its turn. Where
-   * there is no room, a flight that only a warming waits for fails with NoSpace.
+   * manifest gives, if we hold one. A warming's `upstream` is the background lane: a flight that waits for its
+   * turn there goes on in that of the clients when one of them joins. Where there is no room, a flight that
+   * only a warming waits for fails with NoSpace.
    */
   async join(
     repository: Repository,
@@ -81,19 +84,18 @@ export class Flights {
     const key = keyOf(repository.upstream, digest)
     const again = () => this.join(repository, digest, stated, upstream, purpose)
     const running = this.#running(key)
-    if (running !== undefined && !mayOvertake(running, purpose)) {
-      if (purpose === 'client') running.isWarm = false
+    if (running !== undefined) {
+      if (purpose === 'client') board(running)
       running.repositories.add(repository.name)
-      if (running.asker === repository.name) return this.#follow(running, again)
-      return this.#joinOther(running, again)
+      if (running.asker !== repository.name) return this.#joinOther(running, again)
+      return purpose === 'client' ? this.#follow(running, again) : running.flight
     }
     const failure = this.#failures.get(key)
     if (failure?.reason instanceof DigestMismatch) throw failure.reason
+    if (this.#closedBy !== undefined) throw this.#closedBy
     this.#checkLoad(purpose)
-    if (running !== undefined) overtake(running)
-
     const wanted = { repository, digest, stated, upstream, isSuspect: failure !== undefined }
-    return this.#follow(this.#track(key, wanted, purpose, running?.ended), again)
+    return this.#track(key, wanted, purpose).flight
   }
 
   /** How many downloads are under way. */
@@ -108,8 +110,9 @@ export class Flights {
     }
   }
 
-  /** Stops every flight; their spools are kept for whoever asks next. */
+  /** Stops every flight, and begins none from now on; their spools are kept for whoever asks next. */
   abort(reason: Error): void {
+    this.#closedBy = reason
     for (const { controller } of this.#departures) controller.abort(reason)
   }
 
@@ -119,16 +122,17 @@ export class Flights {
     return departure?.departed?.isPast === true ? undefined : departure
   }
 
-  /** Whoever warms goes on with the flight of the client that has overtaken its own. */
+  /** A warming goes without where a client does not: what it failed of then says nothing to the client. */
   async #follow(
     departure: Departure,
-    again: () => Promise<Flight | undefined>,
+    startOwn: () => Promise<Flight | undefined>,
   ): Promise<Flight | undefined> {
     try {
       return await departure.flight
     } catch (reason) {
-      if (!departure.isOvertaken) throw reason
-      return again()
+      if (departure.begunFor === 'client' || !isRestraint(reason)) throw reason
+      await departure.ended
+      return startOwn()
     }
   }
 
@@ -146,15 +150,16 @@ export class Flights {
   /** Forgets the flight once it has landed or failed; failures belong to those who joined. */
   #track(
     key: string,
-    wanted: Omit<Journey, 'controller' | 'isWarm' | 'onFailed'>,
+    wanted: Omit<Journey, 'controller' | 'hurry' | 'isWarm' | 'onFailed'>,
     purpose: Purpose,
-    overtaken: Promise<void> | undefined,
   ): Departure {
     const { repository } = wanted
     const controller = new AbortController()
+    const hurry = new AbortController()
     const isWarm = () => departure.isWarm
     const onFailed = (reason: unknown) => this.#failures.set(key, { reason })
-    const flight = this.#depart({ ...wanted, controller, isWarm, onFailed }, purpose, overtaken)
+    const journey = { ...wanted, controller, hurry: hurry.signal, isWarm, onFailed }
+    const flight = this.#depart(journey, purpose)
     const ended = flight
       .then((departed) => {
         departure.departed = departed
@@ -172,8 +177,9 @@ export class Flights {
       departed: undefined,
       repositories: new Set([repository.name]),
       controller,
+      begunFor: purpose,
       isWarm: purpose === 'warm',
-      isOvertaken: false,
+      hurry,
       ended,
     }
     this.#departures.add(departure)
@@ -181,13 +187,7 @@ export class Flights {
     return departure
   }
 
-  async #depart(
-    journey: Journey,
-    purpose: Purpose,
-    overtaken: Promise<void> | undefined,
-  ): Promise<Flight | undefined> {
-    // Both would write to the same spool.
-    await overtaken
+  async #depart(journey: Journey, purpose: Purpose): Promise<Flight | undefined> {
     try {
       return await depart(journey, this.#deps)
     } catch (reason) {
@@ -227,13 +227,15 @@ export class Flights {
   }
 }
 
-function mayOvertake({ isWarm, departed }: Departure, purpose: Purpose): boolean {
-  return purpose === 'client' && isWarm && departed === undefined
+/** A client waits for it from now on. */
+function board(departure: Departure): void {
+  departure.isWarm = false
+  departure.hurry.abort()
 }
 
-function overtake(departure: Departure): void {
-  departure.isOvertaken = true
-  departure.controller.abort(new UpstreamFailure('busy', 'a client asked for it meanwhile'))
+/** No room or no turn, which a client would be given. */
+function isRestraint(reason: unknown): boolean {
+  return reason instanceof NoSpace || (reason instanceof UpstreamFailure && reason.kind === 'busy')
 }
 
 function keyOf(upstream: UpstreamName, digest: Digest): string {

@@ -17,4 +17,6 @@ export interface UpstreamEntry extends Lanes {
   readonly tags: TagPolicy
   /** Asked without credentials, so that what it answers may be read by everyone. */
   readonly isPublic: boolean
+  /** Whether an image's layers are fetched ahead of the client that pulls it. */
+  readonly prefetch: boolean
 }

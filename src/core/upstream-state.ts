@@ -9,7 +9,7 @@ export interface UpstreamState {
   /** Requests that have a slot, blobs until their last byte, and requests that wait for one. */
   readonly underWay: number
   readonly queued: number
-  /** Requests for warming that wait behind those. */
+  /** Requests for warming and prefetching that wait behind those. */
   readonly background: number
 }
 

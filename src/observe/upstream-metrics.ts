@@ -126,7 +126,7 @@ function addUpstreamGauges(registry: Registry, upstreams: readonly Watched[]): v
   registry.registerMetric(
     new Gauge({
       name: 'oci_mirror_upstream_requests_in_flight',
-      help: 'Requests under way, blobs until their last byte, and requests that wait for a slot; background: of warming, behind those of clients.',
+      help: 'Requests under way, blobs until their last byte, and requests that wait for a slot; background: of warming and prefetching, behind those of clients.',
       labelNames: ['upstream', 'stage'],
       registers: [],
       collect() {

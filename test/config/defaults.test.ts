@@ -28,6 +28,7 @@ const DEFAULT_UPSTREAM = {
   redirectHosts: [],
   connections: 32,
   rateLimit: { reserve: 10 },
+  prefetch: true,
   proxies: { http: undefined, https: undefined, bypass: [] },
 }
 

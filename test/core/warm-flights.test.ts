@@ -18,6 +18,7 @@ import type { Repository } from '../../src/oci/reference.ts'
 import { nodeFs } from '../../src/store/fs.ts'
 import { DiskBlobStore } from '../../src/store/disk-blob-store.ts'
 import { SqliteCatalog } from '../../src/store/sqlite-catalog.ts'
+import { bodyOfPieces } from '../support/blob-body.ts'
 import { ManualClock } from '../support/clock.ts'
 import type { TestBlob } from '../support/images.ts'
 import { buildBlob, buildImage } from '../support/images.ts'
@@ -38,7 +39,7 @@ const [a, b, c] = ['a', 'b', 'c'].map((seed) => buildBlob(`warm ${seed}`, SIZE))
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {} }
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
 
-/** A registry that counts what it is asked, and answers when it is told to. */
+/** A registry that counts what it is asked, and answers when it is told to, or when there is a hurry. */
 class Lane {
   asked = 0
   readonly signals: AbortSignal[] = []
@@ -55,15 +56,16 @@ class Lane {
   }
 
   get upstream(): Upstream {
-    const getBlob: Upstream['getBlob'] = async (_, digest, signal) => {
+    const getBlob: Upstream['getBlob'] = async (_, digest, signal, hurry) => {
       this.asked += 1
       this.signals.push(signal)
-      await orAborted(this.#until, signal)
+      const hurried = new Promise((resolve) => hurry?.addEventListener('abort', resolve))
+      await orAborted(Promise.race([this.#until, hurried]), signal)
       const body = this.#answer(digest, signal)
-      return body && { size: SIZE, body }
+      return body && { size: SIZE, body: bodyOfPieces(body) }
     }
-    const resumeBlob: Upstream['resumeBlob'] = (repository, digest, _, signal) =>
-      getBlob(repository, digest, signal)
+    const resumeBlob: Upstream['resumeBlob'] = (repository, digest, _, signal, hurry) =>
+      getBlob(repository, digest, signal, hurry)
     return { getBlob, resumeBlob } as Partial<Upstream> as Upstream
   }
 }
@@ -246,20 +248,38 @@ describe('what is fetched for a warming', () => {
       ['the same repository', REPOSITORY],
       ['another repository', OTHER],
     ])(
-      'does not let the client wait for a turn of the warming, which follows the client (%s)',
+      'does not let the client wait for a turn behind other clients (%s)',
       async (_, repository) => {
         const waiting = new Lane(bodyOf, new Promise(() => {}))
         const warm = [fly(a, 'warm', waiting), fly(a, 'warm', waiting)]
         await expect.poll(() => waiting.asked).toBe(1)
-        const lane = new Lane(bodyOf)
-        const client = await fly(a, 'client', lane, repository)
+        const never = new Lane(() => undefined)
+        const client = await fly(a, 'client', never, repository)
         expect(await follow(client)).toBe(SIZE)
-        for (const flight of await Promise.all(warm)) await flight?.landed
+        for (const flight of await Promise.all(warm)) expect(flight).toBe(client)
+        await client?.landed
         expect(await isStored(a)).toBe(true)
-        expect([waiting.asked, lane.asked]).toEqual([1, 1])
-        expect(waiting.signals[0]?.aborted).toBe(true)
+        expect([waiting.asked, never.asked]).toEqual([1, 0])
       },
     )
+
+    it.each([
+      ['no turn', new UpstreamFailure('busy', 'the queue is full')],
+      ['no room', new NoSpace('no room', 'limit')],
+    ])('says nothing to the client where the warming was given %s', async (_, reason) => {
+      const gate = Promise.withResolvers<void>()
+      const refused = new Lane(() => {
+        throw reason
+      }, gate.promise)
+      const warm = fly(a, 'warm', refused).catch((failure: unknown) => failure)
+      await expect.poll(() => refused.asked).toBe(1)
+      const lane = new Lane(bodyOf)
+      const clients = [fly(a, 'client', lane), fly(a, 'client', lane)]
+      const got = clients.map(async (client) => follow(await client))
+      expect(await Promise.all(got)).toEqual([SIZE, SIZE])
+      expect(await warm).toBe(reason)
+      expect([refused.asked, lane.asked]).toEqual([1, 1])
+    })
 
     it('is joined by the warming where the client came first', async () => {
       const gate = Promise.withResolvers<void>()
@@ -305,6 +325,24 @@ describe('what is fetched for a warming', () => {
     await fly(b, 'client', lane).then((flight) => flight?.landed)
     await expect(warm?.landed).rejects.toMatchObject({ kind: 'busy' })
     expect(await store.leftBytes()).toBe(SIZE / 2)
+    await store.dropLeft(SIZE)
+  })
+
+  it('ends for good when everything is stopped, and nothing is begun after it', async () => {
+    const stuck = (signal: AbortSignal) => orAborted(new Promise(() => {}), signal)
+    const lane = new Lane((_, signal) => chunksOf(a.bytes, stuck(signal)))
+    const warm = await fly(a, 'warm', lane)
+    const waiting = new Lane(bodyOf, new Promise(() => {}))
+    const unanswered = fly(b, 'warm', waiting)
+    const stopping = new Error('the mirror is stopping')
+    flights.abort(stopping)
+    await expect(unanswered).rejects.toBe(stopping)
+    await expect(warm?.landed).rejects.toBe(stopping)
+    const never = new Lane(bodyOf)
+    for (const purpose of ['warm', 'client'] as const) {
+      await expect(fly(c, purpose, never)).rejects.toBe(stopping)
+    }
+    expect([never.asked, flights.aloft]).toEqual([0, 0])
     await store.dropLeft(SIZE)
   })
 

@@ -97,7 +97,7 @@ async function standing(
   repository: Repository,
   digest: Digest,
   entry: UpstreamEntry,
-  { catalog, store }: Parts,
+  { catalog, store }: Pick<Parts, 'catalog' | 'store'>,
 ): Promise<'here' | 'elsewhere' | 'missing'> {
   const holding = await catalog.holding(repository, digest)
   if (holding.storedSize === undefined) return 'missing'
@@ -106,11 +106,12 @@ async function standing(
   return mayServe(holding, entry) ? 'here' : 'elsewhere'
 }
 
-async function download(
+/** In the background lane. Throws as Flights.join does. */
+export async function download(
   repository: Repository,
   { digest, size }: Descriptor,
   entry: UpstreamEntry,
-  parts: Parts,
+  parts: Pick<Parts, 'catalog' | 'store' | 'flights' | 'clock'>,
 ): Promise<WarmDownload | 'here' | undefined> {
   const { catalog, flights } = parts
   const before = await standing(repository, digest, entry, parts)
@@ -135,7 +136,7 @@ async function prove(
   repository: Repository,
   digest: Digest,
   entry: UpstreamEntry,
-  { catalog, clock }: Parts,
+  { catalog, clock }: Pick<Parts, 'catalog' | 'clock'>,
 ): Promise<boolean> {
   const proof = await limitTime(PROOF_TIMEOUT_MS, clock, digest, (signal) =>
     entry.background.probeBlob(repository.name, digest, signal),
