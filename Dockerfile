@@ -37,5 +37,5 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["oci-mirror", "healthcheck"]
 # Without a shell in between, which would keep SIGTERM to itself. As `npm start`, but without its compile
 # cache: that would be a second place to write.
-ENTRYPOINT ["node", "--max-semi-space-size=2", "--heap-growing-percent=20", "/app/dist/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=4", "--heap-growing-percent=100", "/app/dist/main.js"]
 CMD ["serve"]

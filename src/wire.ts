@@ -17,11 +17,12 @@ import { createAdmin } from './http/admin.ts'
 import { createFront } from './http/front.ts'
 import type { HttpServer } from './http/server.ts'
 import { ADMIN_LIMITS, listen } from './http/server.ts'
+import { WriteTurns } from './http/write-turns.ts'
 import type { Logger, LoggerOptions } from './observe/logger.ts'
 import { createLogger } from './observe/logger.ts'
 import type { Metrics } from './observe/metrics.ts'
 import { createMetrics } from './observe/metrics.ts'
-import { logRequest } from './observe/request-log.ts'
+import { RequestLog } from './observe/request-log.ts'
 import type { Digest } from './oci/digest.ts'
 import { readBootId } from './store/boot-id.ts'
 import { CachedCatalog } from './store/cached-catalog.ts'
@@ -196,9 +197,12 @@ async function serve(core: Core, undo: Undo[]): Promise<RunningMirror> {
   const jobs = new JobBoard(config.warm.jobs)
   const operations = core.operate({ counts, jobs })
   metrics.watchJobs(() => jobs.report())
+  const requestLog = new RequestLog(logger)
   const admin = await listenAdmin(core, operations)
+  const turns = new WriteTurns()
   const front = createFront({
     mirror,
+    turns,
     book,
     catalog,
     unready: () => (isDraining ? Promise.resolve('stopping') : findFault(store)),
@@ -206,12 +210,13 @@ async function serve(core: Core, undo: Undo[]): Promise<RunningMirror> {
     onRequest: (record) => {
       metrics.requests.answered(record)
       counts.add(record)
-      logRequest(logger, record)
+      requestLog.add(record)
     },
   })
   // A verification may take hours, and goes on where it stopped.
   undo.push(() => admin?.drain(0))
   const server = await listen(address, front, {
+    onConnection: () => turns.hurry(),
     onRefused: (connections) =>
       logger.warn({ connections }, 'refused connections beyond the limit'),
   })

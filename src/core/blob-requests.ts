@@ -1,6 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import type { ByteRange, RangeSpec } from '../oci/byte-range.ts'
-import { resolveRange } from '../oci/byte-range.ts'
+import type { RangeSpec } from '../oci/byte-range.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/reference.ts'
 import { RegistryError } from '../oci/registry-error.ts'
@@ -9,6 +8,7 @@ import type { Wait } from './deadline.ts'
 import { LATE, limitTime, waitFor, waitUntil } from './deadline.ts'
 import type { Flight } from './departure.ts'
 import type { DiskHealth } from './disk-health.ts'
+import { soleClosedRange } from './far-ranges.ts'
 import type { Flights } from './flights.ts'
 import type { InUse } from './in-use.ts'
 import type { Log } from './log.ts'
@@ -16,6 +16,7 @@ import { about } from './log.ts'
 import { missingBlob } from './offline-misses.ts'
 import type { BlobAnswer, BlobFacts } from './outcome.ts'
 import type { BlobStore, Catalog, Clock, Holding, OpenBlob } from './ports.ts'
+import type { Prefetch } from './prefetch.ts'
 import { refuseToGoBack } from './ring-order.ts'
 import { steady } from './steady-clock.ts'
 import type { BlobProof } from './upstream.ts'
@@ -27,6 +28,7 @@ const ABSENT_FOR_MS = 10_000
 /** How long a HEAD is answered from what another one has just asked. Permission, once proved, is kept for good. */
 const KNOWN_FOR_MS = 10_000
 const PROOF_TIMEOUT_MS = 60_000
+const NOTHING_STATED = { statedSize: undefined }
 
 export interface BlobRequest {
   readonly repository: Repository
@@ -43,6 +45,7 @@ interface Deps {
   readonly catalog: Catalog
   readonly flights: Flights
   readonly inUse: InUse
+  readonly prefetch: Pick<Prefetch, 'asked'>
   readonly health: DiskHealth
   readonly clock: Clock
   readonly log: Log
@@ -63,27 +66,30 @@ export class BlobRequests {
   constructor(deps: Deps) {
     this.#deps = deps
     const perf = steady(deps.clock)
-    this.#absent = new LRUCache({
-      max: 10_000,
-      ttl: ABSENT_FOR_MS,
-      ttlResolution: 0,
-      perf,
-    })
-    this.#known = new LRUCache({
-      max: 10_000,
-      ttl: KNOWN_FOR_MS,
-      ttlResolution: 0,
-      perf,
-    })
+    const bounds = { max: 10_000, ttlResolution: 0, perf }
+    this.#absent = new LRUCache({ ...bounds, ttl: ABSENT_FOR_MS })
+    this.#known = new LRUCache({ ...bounds, ttl: KNOWN_FOR_MS })
   }
 
-  async open(request: BlobRequest, entry: UpstreamEntry, wait: Wait): Promise<BlobAnswer> {
+  open(request: BlobRequest, entry: UpstreamEntry, wait: Wait): Promise<BlobAnswer> {
+    const { repository, digest } = request
+    // A herd comes for what is under way, and needs no query each.
+    const isFollowed = this.#deps.flights.find(repository, digest) === 'proved'
+    return isFollowed
+      ? this.#fly(request, NOTHING_STATED, entry, wait)
+      : this.#look(request, entry, wait)
+  }
+
+  async #look(request: BlobRequest, entry: UpstreamEntry, wait: Wait): Promise<BlobAnswer> {
     const { catalog, flights } = this.#deps
     const { repository, digest } = request
     let holding = await catalog.holding(repository, digest)
     const isEntitled = mayServe(holding, entry)
     const stored = isEntitled ? await this.#stored(digest, holding, wait) : undefined
-    if (stored !== undefined) return { outcome: 'hit', ...stored }
+    if (stored !== undefined) {
+      this.#goAhead(request, entry, true)
+      return { outcome: 'hit', ...stored }
+    }
     if (entry.mode === 'offline') throw missingBlob(repository, digest, holding)
     this.#checkAbsent(repository, digest)
 
@@ -94,7 +100,10 @@ export class BlobRequests {
       // Asking took its time: the flight that was aloft may have landed.
       holding = await catalog.holding(repository, digest)
       const shared = await this.#stored(digest, holding, wait)
-      if (shared !== undefined) return { outcome: 'hit', detail: 'proved', ...shared }
+      if (shared !== undefined) {
+        this.#goAhead(request, entry, true)
+        return { outcome: 'hit', detail: 'proved', ...shared }
+      }
     }
     return this.#fly(request, holding, entry, wait)
   }
@@ -129,31 +138,31 @@ export class BlobRequests {
 
   async #fly(
     request: BlobRequest,
-    holding: Holding,
+    { statedSize }: Pick<Holding, 'statedSize'>,
     entry: UpstreamEntry,
     wait: Wait,
   ): Promise<BlobAnswer> {
     const { flights, clock } = this.#deps
     const { repository, digest, ranges } = request
     const isFirst = flights.find(repository, digest) === 'none'
-    const departure = flights.join(repository, digest, holding.statedSize, entry.client)
+    const departure = flights.join(repository, digest, statedSize, entry.client)
+    this.#goAhead(request, entry, false)
     const flight = await this.#await(departure, repository, digest, wait)
     const name = nameOf(repository, digest)
     if (flight.size === undefined && ranges !== undefined) {
       // Only the end of the download tells how long the blob is, and so what a range of it means.
       await waitFor(flight.landed, wait, clock, name)
-      return this.open(request, entry, wait)
+      return this.#look(request, entry, wait)
     }
     const blob = flight.open()
-    if (blob === undefined && flight.isPast) return this.#fly(request, holding, entry, wait)
     if (blob === undefined) {
       // All of it is here and its file has closed, but it may not be in its place yet.
-      await waitFor(flight.landed, wait, clock, name)
-      return this.open(request, entry, wait)
+      if (!flight.isPast) await waitFor(flight.landed, wait, clock, name)
+      return this.#look(request, entry, wait)
     }
     try {
       if (flight.isUnkept) refuseToGoBack(ranges, flight.size, name)
-      await waitFor(flight.presentable, wait, clock, name)
+      if (!flight.isPresentable) await waitFor(flight.presentable, wait, clock, name)
       const far = await this.#reach(request, flight, blob, entry, wait)
       if (far !== undefined) return far
       const answer = { outcome: isFirst ? 'miss' : 'joined', size: flight.size, blob } as const
@@ -162,6 +171,12 @@ export class BlobRequests {
       await blob.close()
       throw reason
     }
+  }
+
+  /** Who asks for parts reads lazily, and wants no more layers. */
+  #goAhead(request: BlobRequest, entry: UpstreamEntry, isHere: boolean): void {
+    const { repository, digest, ranges } = request
+    if (ranges === undefined) this.#deps.prefetch.asked(repository, digest, entry, isHere)
   }
 
   /** The answer from upstream itself, if what is wanted is far ahead of the flight. */
@@ -273,20 +288,6 @@ export class BlobRequests {
  */
 export function mayServe({ standing }: Holding, entry: Pick<UpstreamEntry, 'isPublic'>): boolean {
   return standing === 'proved' || (standing === 'named' && entry.isPublic)
-}
-
-/**
- * What may be fetched apart from its download. An open-ended range is one client's share of the whole;
- * a list of ranges would cost upstream a request for each.
- */
-function soleClosedRange(
-  ranges: readonly RangeSpec[] | undefined,
-  size: number,
-): ByteRange | undefined {
-  const [sole, ...others] = ranges ?? []
-  if (sole === undefined || others.length > 0) return undefined
-  const isOpenEnded = 'first' in sole && sole.last === undefined
-  return isOpenEnded ? undefined : resolveRange(sole, size)
 }
 
 function nameOf(repository: Repository, digest: Digest): string {

@@ -4,6 +4,9 @@ import { UpstreamFailure } from './upstream-failure.ts'
 /** Milliseconds. containerd gives up on headers after 30 s, and asks the next host only if we answer first. */
 const ANSWER_WITHIN_MS = 20_000
 
+/** For those who abort a timer: a reason of their own each would cost more than the waiting. */
+const OVER = 'over'
+
 /** One client's patience: how long it may be kept waiting, and whether it is still there. */
 export interface Wait {
   /** Milliseconds since the epoch by which the client must have an answer. */
@@ -43,7 +46,7 @@ export async function waitUntil<T>(
     return await Promise.race([promise, late, left])
   } finally {
     signal.removeEventListener('abort', leave)
-    timer.abort()
+    timer.abort(OVER)
   }
 }
 
@@ -67,7 +70,7 @@ export async function limitTime<T>(
   try {
     return await work(limit.signal)
   } finally {
-    timer.abort()
+    timer.abort(OVER)
   }
 }
 

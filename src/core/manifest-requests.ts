@@ -58,6 +58,28 @@ export class ManifestRequests {
     return this.#byTag(request, reference.tag, entry, wait)
   }
 
+  /** What needs nothing but memory, at once. `undefined` says nothing: `answer` knows. */
+  recall(
+    { repository, reference, acceptsIndex }: ManifestRequest,
+    { client, mode, tags: policy }: UpstreamEntry,
+  ): ManifestAnswer | undefined {
+    const { manifests, tags, catalog } = this.#deps
+    if (reference.kind === 'digest') {
+      const body = manifests.recall(repository, reference.digest)
+      return body && this.#toAnswer(repository, { outcome: 'hit', body })
+    }
+    const { tag } = reference
+    const known =
+      mode === 'online'
+        ? tags.recall({ repository, tag, upstream: client, policy })?.descriptor
+        : catalog.recall(repository, tag)?.manifest
+    const body = known && manifests.recall(repository, known.digest)
+    if (body === undefined) return undefined
+    if (!acceptsIndex && isIndexType(body.descriptor.mediaType)) return undefined
+    const answer = { outcome: 'hit', body } as const
+    return this.#toAnswer(repository, mode === 'online' ? answer : { ...answer, detail: mode })
+  }
+
   async #byDigest(
     repository: Repository,
     digest: Digest,
@@ -160,8 +182,8 @@ export class ManifestRequests {
     const { manifests } = this.#deps
     const isTold = answer.outcome === 'miss' || answer.outcome === 'hit'
     const isUnkept = isTold && manifests.isUnkept(repository, descriptor.digest)
-    const reason = isUnkept ? { isStored: false, detail: 'no-room' } : {}
-    return { ...answer, ...reason, descriptor, bytes }
+    if (!isUnkept) return { ...answer, descriptor, bytes }
+    return { ...answer, isStored: false, detail: 'no-room', descriptor, bytes }
   }
 
   async #olderCopy(ask: TagRequest, failure: UpstreamFailure): Promise<Found | undefined> {

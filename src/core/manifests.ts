@@ -3,6 +3,7 @@ import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
 import { matchesDigest } from '../oci/digest.ts'
 import { readManifest } from '../oci/manifest.ts'
+import { isImageType } from '../oci/media-types.ts'
 import type { Repository, Tag } from '../oci/reference.ts'
 import { Coalescer } from './coalescer.ts'
 import { limitTime } from './deadline.ts'
@@ -23,6 +24,10 @@ import type { Purpose } from './purpose.ts'
 const MAX_EXPECTED = 10_000
 /** Bytes of manifests kept in memory: a few thousand of the usual size. */
 const MEMORY_BYTES = 64 * 1024 * 1024
+/** What was used lately: so many of a repository, among so many of all. */
+const RECENT = { images: 8, manifests: 1000 } as const
+/** Bytes: an image of a hundred layers, with annotations for each. */
+const USUAL_BYTES = 256 * 1024
 /** Never kept: an upstream's task for its whole life is bounded by this, whoever is still waiting. */
 const FETCH_TIMEOUT_MS = 60_000
 
@@ -53,14 +58,18 @@ export class Manifests {
     })
   }
 
+  /** What is in memory for this repository, at once. */
+  recall(repository: Repository, digest: Digest): ManifestBody | undefined {
+    const remembered = this.#memory.get(keyOf(repository, digest))
+    if (remembered !== undefined) this.#deps.catalog.touch(digest, this.#deps.clock.now())
+    return remembered
+  }
+
   /** What we hold for this repository, without asking upstream. */
   async held(repository: Repository, digest: Digest): Promise<ManifestBody | undefined> {
+    const remembered = this.recall(repository, digest)
+    if (remembered !== undefined) return remembered
     const key = keyOf(repository, digest)
-    const remembered = this.#memory.get(key)
-    if (remembered !== undefined) {
-      this.#deps.catalog.touch(digest, this.#deps.clock.now())
-      return remembered
-    }
     const descriptor = await this.#deps.catalog.manifest(repository, digest)
     const body = descriptor && (await this.#read(descriptor))
     if (body !== undefined) {
@@ -91,9 +100,22 @@ export class Manifests {
     })
   }
 
+  /** Images of the repository that are in memory, the one that was used last first: a few of them. */
+  recent(repository: Repository): readonly ManifestBody[] {
+    const prefix = `${repository.upstream}/${repository.name}@`
+    const found: ManifestBody[] = []
+    let looked = 0
+    for (const [key, body] of this.#memory.entries()) {
+      if (key.startsWith(prefix) && isOfUsualSize(body)) found.push(body)
+      looked += 1
+      if (found.length === RECENT.images || looked === RECENT.manifests) break
+    }
+    return found
+  }
+
   /** The disk had no room for it. */
   isUnkept(repository: Repository, digest: Digest): boolean {
-    return this.#unkept.has(keyOf(repository, digest))
+    return this.#unkept.size > 0 && this.#unkept.has(keyOf(repository, digest))
   }
 
   /** It has been taken out of the repository, or its file was damaged. */
@@ -194,6 +216,10 @@ export class Manifests {
       reservation.release()
     }
   }
+}
+
+function isOfUsualSize({ descriptor, bytes }: ManifestBody): boolean {
+  return isImageType(descriptor.mediaType) && bytes.length <= USUAL_BYTES
 }
 
 /** What the catalog is told of a manifest. */

@@ -32,9 +32,10 @@ import type {
   TagListAnswer,
 } from './outcome.ts'
 import type { AccessPolicy, Caller } from './access-policy.ts'
-import { createWarmSource } from './airgap/create-warm-source.ts'
+import { createWarmSource, download } from './airgap/create-warm-source.ts'
 import type { WarmSource } from './airgap/warm-source.ts'
 import type { BlobStore, Catalog, Clock } from './ports.ts'
+import { Prefetch } from './prefetch.ts'
 import type { QuotaLimits } from './room.ts'
 import { evictBlob, Quota } from './quota.ts'
 import type { ReferrersRequest } from './referrers.ts'
@@ -61,6 +62,7 @@ export interface MirrorDeps {
 export class Mirror {
   readonly #deps: MirrorDeps
   readonly #flights: Flights
+  readonly #prefetch: Prefetch
   readonly #manifests: ManifestRequests
   readonly #blobs: BlobRequests
   readonly #tagLists: TagLists
@@ -95,7 +97,14 @@ export class Mirror {
     this.#referrers = new Referrers({ catalog, manifests: this.#manifests, clock, log })
     const asked = { ...content, upstreams, referrers: this.#referrers, clock }
     this.warmSource = createWarmSource(asked)
-    this.#blobs = new BlobRequests({ ...shared, flights, inUse })
+    this.#prefetch = new Prefetch({
+      manifests,
+      download: (repository, blob, entry) =>
+        download(repository, blob, entry, { ...content, clock }),
+      clock,
+      log,
+    })
+    this.#blobs = new BlobRequests({ ...shared, flights, inUse, prefetch: this.#prefetch })
   }
 
   /** Finishes what a crash interrupted: evictions whose tombstone is still there. Says if there is little room. */
@@ -123,6 +132,20 @@ export class Mirror {
     )
     const { catalog, clock } = this.#deps
     catalog.served(repository, reference, clock.now())
+    return answer
+  }
+
+  /**
+   * The same for a manifest that is in memory and may be served without asking anyone: at once. Never a refusal;
+   * `undefined` says nothing.
+   */
+  recallManifest(request: ManifestRequest, caller: Caller): ManifestAnswer | undefined {
+    const { access, upstreams, catalog, clock } = this.#deps
+    const { repository, reference } = request
+    if (!access.decide(caller, repository).allowed) return undefined
+    const entry = upstreams.get(repository.upstream)
+    const answer = entry && this.#manifests.recall(request, entry)
+    if (answer !== undefined) catalog.served(repository, reference, clock.now())
     return answer
   }
 
@@ -173,12 +196,16 @@ export class Mirror {
   }
 
   /** Resolves when every download has landed or failed. */
-  idle(): Promise<void> {
-    return this.#flights.idle()
+  async idle(): Promise<void> {
+    do {
+      await this.#prefetch.started()
+      await this.#flights.idle()
+    } while (this.#prefetch.isStarting)
   }
 
   /** Ends all downloads now, for a shutdown that will not wait any longer. */
   async abort(reason: Error): Promise<void> {
+    this.#prefetch.stop()
     this.#flights.abort(reason)
     await this.#flights.idle()
   }

@@ -94,12 +94,13 @@ export const WITHHELD_BYTES = 32 * 1024
 
 /** The growing file of one download. Its readers never see the end before the digest is checked. */
 export interface Spool {
-  /** Bytes that have been written, in an earlier run too: where in the blob the next chunk belongs. */
+  /** Bytes that have been taken, in an earlier run too: where in the blob the next chunk belongs. */
   readonly length: number
-  /** Takes ownership of the chunk; resolves when the spool is ready for more (back-pressure). */
-  write(chunk: Uint8Array): Promise<void>
-  /** Resolves when the memory of all chunks so far may be used for something else. */
-  flushed(): Promise<void>
+  /**
+   * Copies the chunk before it returns. A promise, if there is one, resolves when the spool is ready for more
+   * (back-pressure), and rejects if it cannot go on.
+   */
+  write(chunk: Uint8Array): Promise<void> | undefined
   /**
    * Everything is written: checks size and digest. Throws DigestMismatch for wrong bytes, and NotKept for
    * the right ones if some of them were in memory only; those who follow get them all the same.
@@ -168,6 +169,8 @@ export class NotKept extends NoSpace {
 /** Names to digests: tags, media types, and which repository may serve which digest. */
 export interface Catalog {
   resolve(repository: Repository, tag: Tag): Promise<TagRecord | undefined>
+  /** The same from memory, at once. `undefined` says nothing. */
+  recall(repository: Repository, tag: Tag): TagRecord | undefined
   /**
    * One transaction: the manifest, its children and, if given, the tag that now points at it appear
    * together or not at all. The tag does not move if its row was checked later than `checkedAt`, or is

@@ -10,7 +10,7 @@ import { believe } from './freshness.ts'
 import type { Log } from './log.ts'
 import { about } from './log.ts'
 import type { Manifests } from './manifests.ts'
-import type { Catalog, Clock, TagCheck } from './ports.ts'
+import type { Catalog, Clock, TagCheck, TagRecord } from './ports.ts'
 import type { Purpose } from './purpose.ts'
 import { steady } from './steady-clock.ts'
 import type { ManifestBody, Upstream } from './upstream.ts'
@@ -77,10 +77,21 @@ export class TagChecks {
   }
 
   /** The newest answer that we have, without asking. */
-  async known({ repository, tag }: TagRequest): Promise<Sighting | undefined> {
-    const row = await this.#deps.catalog.resolve(repository, tag)
+  async known(ask: TagRequest): Promise<Sighting | undefined> {
+    const row = await this.#deps.catalog.resolve(ask.repository, ask.tag)
+    return row === undefined
+      ? this.#sightings.get(nameOf(ask.repository, ask.tag))
+      : this.#newer(ask, row)
+  }
+
+  /** The same at once, for a tag whose row is in memory. */
+  recall(ask: TagRequest): Sighting | undefined {
+    const row = this.#deps.catalog.recall(ask.repository, ask.tag)
+    return row && this.#newer(ask, row)
+  }
+
+  #newer({ repository, tag }: TagRequest, row: TagRecord): Sighting {
     const sighting = this.#sightings.get(nameOf(repository, tag))
-    if (row === undefined) return sighting
     const { manifest: descriptor, checkedAt } = row
     if (row.isHeld === true) return { descriptor, checkedAt, isHeld: true }
     const now = this.#deps.clock.now()

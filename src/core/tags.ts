@@ -60,6 +60,13 @@ export class Tags {
     }
   }
 
+  /** A fresh answer from memory, at once; `undefined` says nothing. */
+  recall(ask: TagRequest): Resolution | undefined {
+    const known = this.#checks.recall(ask)
+    if (known === undefined || this.#judge(ask, known) !== 'fresh') return undefined
+    return toResolution(known, { outcome: 'hit' })
+  }
+
   /** What its row says, however old that is, if the manifest is here too. */
   async here({ repository, tag }: TagRequest): Promise<Resolution | undefined> {
     const { catalog, manifests } = this.#deps

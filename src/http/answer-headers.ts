@@ -1,4 +1,4 @@
-import type { Answer } from '../core/outcome.ts'
+import type { Answer, Outcome } from '../core/outcome.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { UpstreamName } from '../oci/reference.ts'
 
@@ -48,22 +48,25 @@ export function answerHeaders(upstream: UpstreamName, answer: Answer): HeaderFie
   return fields
 }
 
+const PARAMETERS: Readonly<Record<Outcome, string>> = {
+  hit: 'hit',
+  joined: 'fwd=miss; collapsed',
+  miss: 'fwd=miss',
+  revalidated: 'hit; detail=revalidated',
+  stale: 'fwd=stale',
+}
+
 /** RFC 9211: how the cache answered, in the terms of that specification. */
 function cacheStatus({ outcome, isStored = true, detail }: Answer): string {
-  const parameters = {
-    hit: 'hit',
-    joined: 'fwd=miss; collapsed',
-    miss: isStored ? 'fwd=miss; stored' : 'fwd=miss',
-    revalidated: 'hit; detail=revalidated',
-    stale: 'fwd=stale',
-  }[outcome]
+  const stored = outcome === 'miss' && isStored ? '; stored' : ''
   const because = detail === undefined ? '' : `; detail=${detail}`
-  return `${CACHE_NAME}; ${parameters}${because}`
+  return `${CACHE_NAME}; ${PARAMETERS[outcome]}${stored}${because}`
 }
 
 /** `If-None-Match` compares weakly (RFC 9110 §13.1.2), because either tag means the same content. */
 export function hasAlready(ifNoneMatch: string | undefined, digest: Digest): boolean {
-  const tags = ifNoneMatch?.split(',').map((tag) => tag.trim()) ?? []
+  if (ifNoneMatch === undefined) return false
+  const tags = ifNoneMatch.split(',').map((tag) => tag.trim())
   return tags.some((tag) => tag === '*' || tag === `"${digest}"` || tag === `W/"${digest}"`)
 }
 

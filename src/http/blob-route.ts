@@ -1,5 +1,3 @@
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import type { Mirror } from '../core/mirror.ts'
 import type { BlobAnswer } from '../core/outcome.ts'
 import type { RangeSpec } from '../oci/byte-range.ts'
 import { WHOLE } from '../oci/byte-range.ts'
@@ -12,18 +10,23 @@ import type { Exchange } from './exchange.ts'
 import { ClientLeft } from './exchange.ts'
 import { multipartBody } from './multipart.ts'
 import { parseRange, satisfiable } from './range-header.ts'
+import { respond } from './respond.ts'
+import type { RouteOptions } from './route-options.ts'
+import type { WriteTurns } from './write-turns.ts'
 
 const ANONYMOUS = { kind: 'anonymous' } as const
+/** Milliseconds that an answer's head waits for the first bytes of its body. */
+const HEAD_WAITS_MS = 20
 /** A blob's media type is its manifest's business, not the blob's. */
 const BLOB_TYPE = 'application/octet-stream'
 
 /** HEAD `<name>/blobs/<digest>`. */
 export async function answerBlobHead(
-  mirror: Mirror,
+  { mirror }: RouteOptions,
   exchange: Exchange,
   repository: Repository,
   digest: Digest,
-): Promise<Response> {
+): Promise<void> {
   const facts = await mirror.blobFacts(
     { repository, digest, ranges: undefined },
     ANONYMOUS,
@@ -32,25 +35,24 @@ export async function answerBlobHead(
   note(exchange, facts)
   const headers = blobHeaders(exchange, repository, digest, facts)
   if (facts.size !== undefined) headers['content-length'] = String(facts.size)
-  return new Response(null, { headers })
+  respond(exchange, 200, headers)
 }
 
 /** GET `<name>/blobs/<digest>`, whole or in parts. */
 export async function answerBlob(
-  mirror: Mirror,
+  { mirror, turns }: RouteOptions,
   exchange: Exchange,
   repository: Repository,
   digest: Digest,
-): Promise<Response> {
+): Promise<void> {
   const ranges = wantedRanges(exchange, digest)
   const answer = await mirror.openBlob({ repository, digest, ranges }, ANONYMOUS, exchange.signal)
   note(exchange, answer)
   try {
     const headers = blobHeaders(exchange, repository, digest, answer)
-    if (isHeld(exchange, digest)) return new Response(null, { status: 304, headers })
-    if (ranges === undefined) await sendWhole(exchange, answer, headers)
-    else await sendParts(exchange, answer, headers, ranges)
-    return RESPONSE_ALREADY_SENT
+    if (isHeld(exchange, digest)) respond(exchange, 304, headers)
+    else if (ranges === undefined) await sendWhole(turns, exchange, answer, headers)
+    else await sendParts(turns, exchange, answer, headers, ranges)
   } finally {
     await answer.blob.close()
   }
@@ -71,19 +73,21 @@ function isHeld({ incoming }: Exchange, digest: Digest): boolean {
 }
 
 async function sendWhole(
+  turns: WriteTurns,
   exchange: Exchange,
   answer: BlobAnswer,
   headers: HeaderFields,
 ): Promise<void> {
   if (answer.size !== undefined) headers['content-length'] = String(answer.size)
   exchange.outgoing.writeHead(200, headers)
-  await sendBody(exchange, async (write) => {
+  await sendBody(turns, exchange, async (write) => {
     const range = answer.size === undefined ? WHOLE : { start: 0, end: answer.size }
     await answer.blob.pump(range, write, exchange.signal)
   })
 }
 
 async function sendParts(
+  turns: WriteTurns,
   exchange: Exchange,
   answer: BlobAnswer,
   headers: HeaderFields,
@@ -98,14 +102,14 @@ async function sendParts(
     headers['content-range'] = `bytes ${only.start}-${only.end - 1}/${size}`
     headers['content-length'] = String(only.end - only.start)
     exchange.outgoing.writeHead(206, headers)
-    await sendBody(exchange, (write) => blob.pump(only, write, exchange.signal))
+    await sendBody(turns, exchange, (write) => blob.pump(only, write, exchange.signal))
     return
   }
   const body = multipartBody(ranges, size, BLOB_TYPE)
   headers['content-type'] = body.contentType
   headers['content-length'] = String(body.length)
   exchange.outgoing.writeHead(206, headers)
-  await sendBody(exchange, async (write) => {
+  await sendBody(turns, exchange, async (write) => {
     for (const part of body.parts) {
       await write(part.head)
       await blob.pump(part.range, write, exchange.signal)
@@ -120,21 +124,27 @@ async function sendParts(
  * resumes, and not an RST, after which it fails.
  */
 async function sendBody(
+  turns: WriteTurns,
   exchange: Exchange,
   body: (write: (chunk: Uint8Array) => Promise<void>) => Promise<void>,
 ): Promise<void> {
   const { outgoing } = exchange
-  const writer = new BodyWriter(exchange)
-  // The first bytes may be far away; containerd waits 30 s for a head. From disk both go in one packet.
-  if (exchange.subject.outcome !== 'hit') outgoing.flushHeaders()
+  const writer = new BodyWriter(exchange, turns)
+  // The first bytes may be far away; containerd waits 30 s for a head. Otherwise both go in one packet.
+  const late = setTimeout(() => outgoing.flushHeaders(), HEAD_WAITS_MS)
   try {
-    await body((chunk) => writer.write(chunk))
+    await body((chunk) => {
+      clearTimeout(late)
+      return writer.write(chunk)
+    })
     outgoing.end()
   } catch (reason) {
     const hasLeft = exchange.signal.aborted || reason instanceof ClientLeft
     if (!hasLeft) exchange.subject.error = reason
+    if (exchange.bytes === 0) outgoing.flushHeaders()
     outgoing.destroy()
   } finally {
+    clearTimeout(late)
     writer.close()
   }
 }

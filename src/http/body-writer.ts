@@ -1,5 +1,6 @@
 import type { Exchange } from './exchange.ts'
 import { ClientLeft } from './exchange.ts'
+import type { WriteTurns } from './write-turns.ts'
 
 /** How long a client may keep one write waiting, in milliseconds. */
 export interface ClientPatience {
@@ -14,19 +15,24 @@ const PATIENCE: ClientPatience = { still: 60_000, slow: 300_000 }
 /** Writes a body chunk by chunk, and notices clients that take nothing, next to nothing, or are gone. */
 export class BodyWriter {
   readonly #exchange: Exchange
+  readonly #turns: WriteTurns
   /** Of the write that is under way. */
   readonly #slow: NodeJS.Timeout
   #isWriting = false
   #fail: ((reason: unknown) => void) | undefined
   readonly #leave = () => this.#fail?.(this.#exchange.signal.reason)
 
-  constructor(exchange: Exchange, patience = PATIENCE) {
+  constructor(exchange: Exchange, turns: WriteTurns, patience = PATIENCE) {
     this.#exchange = exchange
+    this.#turns = turns
     exchange.signal.addEventListener('abort', this.#leave, { once: true })
     // The connection's own timeout knows of every byte that the other end takes. Waiting for upstream is
     // not the client's fault: it counts while a write is under way only. One that sends us bytes to keep
     // the connection from looking still is ended by the other timer.
-    exchange.outgoing.setTimeout(patience.still, () => this.#cutIfWriting())
+    const { outgoing } = exchange
+    outgoing.on('timeout', () => this.#cutIfWriting())
+    // The server's, nearly always: setting it once more would start it once more.
+    if (outgoing.socket?.timeout !== patience.still) outgoing.setTimeout(patience.still)
     this.#slow = setTimeout(() => this.#cutIfWriting(), patience.slow).unref()
   }
 
@@ -38,14 +44,18 @@ export class BodyWriter {
     // Node never calls back for a write to a connection that the client has half closed, nor for a
     // pipelined answer whose turn does not come: then only the signal ends the waiting.
     this.#fail = reject
-    this.#isWriting = true
-    this.#slow.refresh()
-    outgoing.write(chunk, (failure) => {
-      this.#isWriting = false
-      // Of a connection that breaks under a write, this comes before the signal (EPIPE, ECANCELED).
-      if (failure) reject(new ClientLeft())
-      else resolve()
-    })
+    const write = () => {
+      this.#isWriting = true
+      this.#slow.refresh()
+      outgoing.write(chunk, (failure) => {
+        this.#isWriting = false
+        // Of a connection that breaks under a write, this comes before the signal (EPIPE, ECANCELED).
+        if (failure) reject(new ClientLeft())
+        else resolve()
+      })
+    }
+    if (this.#exchange.bytes === 0) this.#turns.runFirst(write)
+    else this.#turns.run(write)
     this.#exchange.bytes += chunk.length
     return promise
   }

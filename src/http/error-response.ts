@@ -4,6 +4,7 @@ import { commonHeaders } from './answer-headers.ts'
 import type { Exchange } from './exchange.ts'
 import { ClientLeft } from './exchange.ts'
 import { RangeNotSatisfiable } from './range-header.ts'
+import { respond } from './respond.ts'
 
 /** A failure in the form of the distribution specification, ready to be sent. */
 export interface ErrorAnswer {
@@ -42,6 +43,17 @@ export function refuse({ incoming, outgoing }: Exchange, answer: ErrorAnswer): v
     ...(mustClose && { connection: 'close' }),
   })
   outgoing.end(method === 'HEAD' ? undefined : answer.body)
+}
+
+/** The same where something has gone wrong while it was answered: after the head, only the end can say so. */
+export function fail(exchange: Exchange, reason: unknown): void {
+  exchange.subject.error = reason
+  if (exchange.outgoing.headersSent) {
+    exchange.outgoing.destroy()
+    return
+  }
+  const { status, headers, body } = toErrorAnswer(reason, exchange)
+  respond(exchange, status, headers, body)
 }
 
 function unexpected(reason: unknown): RegistryError {

@@ -43,7 +43,9 @@ export class Exchange {
   varies = false
   /** Bytes of body sent so far. */
   bytes = 0
-  readonly #left = new AbortController()
+  /** Made for those who ask for it: most answers are over before anyone could. */
+  #left: AbortController | undefined
+  #hasLeft = false
   readonly #startedAt = performance.now()
   /** Read now: a socket that was cut no longer knows its other end. */
   readonly #client: string | undefined
@@ -57,14 +59,23 @@ export class Exchange {
     this.outgoing = outgoing
     this.#client = incoming.socket.remoteAddress
     outgoing.once('close', () => {
-      if (!outgoing.writableFinished) this.#left.abort(new ClientLeft())
+      if (!outgoing.writableFinished) this.#leave()
       onEnd(this.#record())
     })
   }
 
   /** Aborts when the client leaves. */
   get signal(): AbortSignal {
+    if (this.#left === undefined) {
+      this.#left = new AbortController()
+      if (this.#hasLeft) this.#left.abort(new ClientLeft())
+    }
     return this.#left.signal
+  }
+
+  #leave(): void {
+    this.#hasLeft = true
+    this.#left?.abort(new ClientLeft())
   }
 
   #record(): RequestRecord {

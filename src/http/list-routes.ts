@@ -7,6 +7,7 @@ import type { Address } from './address.ts'
 import type { HeaderFields } from './answer-headers.ts'
 import { answerHeaders, commonHeaders } from './answer-headers.ts'
 import type { Exchange } from './exchange.ts'
+import { respond } from './respond.ts'
 
 type AddressOf<Kind extends Address['kind']> = Extract<Address, { readonly kind: Kind }>
 
@@ -17,7 +18,7 @@ export async function answerTags(
   mirror: Mirror,
   exchange: Exchange,
   { repository, page, route, written }: AddressOf<'tags'>,
-): Promise<Response> {
+): Promise<void> {
   const answer = await mirror.tags({ repository, page }, CALLER, exchange.signal)
   noteOutcome(exchange, answer)
   const path = `${route.path}${repository.name}/tags/list`
@@ -26,7 +27,7 @@ export async function answerTags(
     ...linkHeader(path, route.query, page, answer.next),
     'content-type': 'application/json',
   }
-  return listResponse(exchange, JSON.stringify({ name: written, tags: answer.tags }), headers)
+  respondList(exchange, JSON.stringify({ name: written, tags: answer.tags }), headers)
 }
 
 /** GET and HEAD `<name>/referrers/<digest>`. */
@@ -34,7 +35,7 @@ export async function answerReferrers(
   mirror: Mirror,
   exchange: Exchange,
   { repository, digest, artifactType }: AddressOf<'referrers'>,
-): Promise<Response> {
+): Promise<void> {
   const request = { repository, subject: digest, artifactType }
   const answer = await mirror.referrers(request, CALLER, exchange.signal)
   noteOutcome(exchange, answer)
@@ -43,7 +44,7 @@ export async function answerReferrers(
     'content-type': OCI_INDEX,
   }
   if (artifactType !== undefined) headers['oci-filters-applied'] = 'artifactType'
-  return listResponse(exchange, formatReferrers(answer.referrers), headers)
+  respondList(exchange, formatReferrers(answer.referrers), headers)
 }
 
 /** GET and HEAD `/v2/_catalog`. */
@@ -51,7 +52,7 @@ export async function answerCatalog(
   mirror: Mirror,
   exchange: Exchange,
   { upstream, page, route }: AddressOf<'catalog'>,
-): Promise<Response> {
+): Promise<void> {
   exchange.subject.route = 'catalog'
   if (upstream !== undefined) exchange.subject.upstream = upstream
   exchange.varies = route.varies
@@ -60,7 +61,7 @@ export async function answerCatalog(
     ...linkHeader(`${route.path}_catalog`, route.query, page, next),
     'content-type': 'application/json',
   }
-  return listResponse(exchange, JSON.stringify({ repositories: names }), headers)
+  respondList(exchange, JSON.stringify({ repositories: names }), headers)
 }
 
 function noteOutcome({ subject }: Exchange, { outcome, detail }: Answer): void {
@@ -84,10 +85,8 @@ function linkHeader(
   return { link: `<${path}?${query}>; rel="next"` }
 }
 
-function listResponse(exchange: Exchange, body: string, headers: HeaderFields): Response {
-  const isHead = exchange.incoming.method === 'HEAD'
-  const length = Buffer.byteLength(body)
-  exchange.bytes = isHead ? 0 : length
-  const all = { ...commonHeaders(exchange), ...headers, 'content-length': String(length) }
-  return new Response(isHead ? null : body, { headers: all })
+function respondList(exchange: Exchange, body: string, headers: HeaderFields): void {
+  const length = String(Buffer.byteLength(body))
+  const all = { ...commonHeaders(exchange), ...headers, 'content-length': length }
+  respond(exchange, 200, all, body)
 }

@@ -1,25 +1,36 @@
-import type { Mirror } from '../core/mirror.ts'
 import { RegistryError } from '../oci/registry-error.ts'
 import type { Address, Named } from './address.ts'
 import { commonHeaders } from './answer-headers.ts'
 import { answerBlob, answerBlobHead } from './blob-route.ts'
 import type { ContentKind, Exchange } from './exchange.ts'
 import { answerCatalog, answerReferrers, answerTags } from './list-routes.ts'
-import { answerManifest } from './manifest-route.ts'
-import { send } from './send.ts'
+import { answerManifest, answerManifestAtOnce } from './manifest-route.ts'
+import { respond } from './respond.ts'
+import type { RouteOptions } from './route-options.ts'
 
-export interface RegistryRouteOptions {
-  readonly mirror: Mirror
+export interface RegistryRouteOptions extends RouteOptions {
   /** Whether `_catalog` is answered. */
   readonly catalog: boolean
 }
 
-/** Answers a registry request whose address has been read. Throws RegistryError. */
-export async function answerRegistry(
-  { mirror, catalog }: RegistryRouteOptions,
+/** Answers what needs nothing but memory: most of what a cluster asks. False: it has done nothing. */
+export function answerAtOnce(
+  options: RegistryRouteOptions,
   exchange: Exchange,
   address: Address,
-): Promise<Response> {
+): boolean {
+  if (address.kind !== 'manifest') return false
+  note(exchange, address)
+  return answerManifestAtOnce(options, exchange, address.repository, address.reference)
+}
+
+/** Answers a registry request whose address has been read. Throws RegistryError. */
+export async function answerRegistry(
+  options: RegistryRouteOptions,
+  exchange: Exchange,
+  address: Address,
+): Promise<void> {
+  const { mirror, catalog } = options
   switch (address.kind) {
     case 'ping':
       return answerPing(exchange)
@@ -30,7 +41,7 @@ export async function answerRegistry(
       note(exchange, address)
       exchange.subject.reference = address.digest
       const answer = exchange.incoming.method === 'HEAD' ? answerBlobHead : answerBlob
-      return answer(mirror, exchange, address.repository, address.digest)
+      return answer(options, exchange, address.repository, address.digest)
     }
     case 'tags':
       note(exchange, address)
@@ -48,14 +59,14 @@ export async function answerRegistry(
 }
 
 /** "Are you a registry, and may I come in?" We are, and everyone may. */
-function answerPing(exchange: Exchange): Response {
+function answerPing(exchange: Exchange): void {
   exchange.subject.route = 'ping'
   const headers = {
     ...commonHeaders(exchange),
     'content-type': 'application/json',
     'content-length': '2',
   }
-  return send(exchange, 200, headers, '{}')
+  respond(exchange, 200, headers, '{}')
 }
 
 function unsupported(what: string): RegistryError {

@@ -11,27 +11,36 @@ export interface RequestTarget {
   readonly localPort: number
 }
 
+const NONE: readonly string[] = []
+
 /**
  * Reads the raw header lines: Node keeps the first of several `Host` lines and says nothing of the
  * others, and joins any other header's values, so that `incoming.headers` cannot tell.
  */
 export function readRequestTarget(incoming: IncomingMessage): RequestTarget {
-  const values: Record<'host' | 'oci-namespace' | 'oci-ref-name', string[]> = {
-    host: [],
-    'oci-namespace': [],
-    'oci-ref-name': [],
-  }
   const { rawHeaders } = incoming
-  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index]?.toLowerCase()
-    if (name !== 'host' && name !== 'oci-namespace' && name !== 'oci-ref-name') continue
-    values[name].push(rawHeaders[index + 1] ?? '')
-  }
   return {
     target: incoming.url ?? '',
-    host: values.host,
-    ociNamespace: values['oci-namespace'],
-    ociRefName: values['oci-ref-name'],
+    host: valuesOf(rawHeaders, 'host'),
+    ociNamespace: valuesOf(rawHeaders, 'oci-namespace'),
+    ociRefName: valuesOf(rawHeaders, 'oci-ref-name'),
     localPort: incoming.socket.localPort ?? 0,
   }
+}
+
+/** Whether addressing has to read more than the target and one host. */
+export function isPlain({ host, ociNamespace, ociRefName }: RequestTarget): boolean {
+  return host.length === 1 && ociNamespace.length === 0 && ociRefName.length === 0
+}
+
+function valuesOf(rawHeaders: readonly string[], name: string): readonly string[] {
+  let values: string[] | undefined
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const written = rawHeaders[index]
+    // Nearly every line ends here: lower-casing each one of each request would cost as much as routing.
+    if (written?.length !== name.length || written.toLowerCase() !== name) continue
+    values ??= []
+    values.push(rawHeaders[index + 1] ?? '')
+  }
+  return values ?? NONE
 }

@@ -1,8 +1,9 @@
-import type { RequestListener, Server } from 'node:http'
+import type { RequestListener, Server, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { StartError } from '../core/start-error.ts'
+import { openListeners } from './listeners.ts'
 import { refuseTunnel, refuseUnreadable } from './unreadable-request.ts'
 
 /** Longer than any client keeps an idle connection (containerd 30 s, BuildKit 120 s): they close first. */
@@ -16,6 +17,8 @@ const SAY_AGAIN_MS = 60_000
 export interface ServerLimits {
   /** More are closed as they come. */
   readonly connections: number
+  /** That listen: how many connections are accepted in one turn of the loop. */
+  readonly sockets: number
   /** From the first byte of a request's head (of a new connection, from its beginning) to the last one. */
   readonly head: number
   /** To the last byte of its body, if anyone reads those; 0: as long as it takes. */
@@ -29,6 +32,7 @@ export interface ServerLimits {
 /** More connections than one disk can serve, and fewer than the descriptors that systems give today. */
 export const SERVER_LIMITS: ServerLimits = {
   connections: 10_000,
+  sockets: 16,
   head: 20_000,
   // No request of theirs has a body that anyone reads: its head is all of it.
   request: 20_000,
@@ -36,9 +40,11 @@ export const SERVER_LIMITS: ServerLimits = {
   progress: 60_000,
 }
 /** What an operator asks for may take hours before it has an answer, and so may a blob that he brings. */
-export const ADMIN_LIMITS: ServerLimits = { ...SERVER_LIMITS, progress: 0, request: 0 }
+export const ADMIN_LIMITS: ServerLimits = { ...SERVER_LIMITS, sockets: 1, progress: 0, request: 0 }
 
 export interface ServerHooks {
+  /** A connection has been accepted. More may be waiting: Node takes few in each turn of its loop. */
+  readonly onConnection?: () => void
   /** There are too many connections: how many have been closed since it was said last. */
   readonly onRefused?: (connections: number) => void
 }
@@ -77,7 +83,6 @@ export async function listen(
     },
     listener,
   )
-  server.maxConnections = limits.connections
   server.timeout = limits.progress
   // Refusing a push needs none of its body: the client is told before it sends one.
   server.on('checkContinue', listener)
@@ -87,23 +92,21 @@ export async function listen(
   const silent = watchSilent(server)
   server.on('clientError', (error, socket) => refuseUnreadable(error, socket, isAnswering(socket)))
   server.on('connect', refuseTunnel)
+  if (hooks.onConnection !== undefined) server.on('connection', hooks.onConnection)
   if (hooks.onRefused !== undefined) reportRefused(server, hooks.onRefused)
-  await started(server, address)
-  const bound = server.address()
-  const port = typeof bound === 'object' && bound !== null ? bound.port : address.port
-  return { host: address.host, port, drain: (ms) => drain(server, silent, ms) }
+  const { port, close } = await started(server, address, limits)
+  return { host: address.host, port, drain: (ms) => drain(server, close, silent, ms) }
 }
 
 /** Whether an answer is under way on a connection. */
 function watchAnswers(server: Server): (socket: Duplex) => boolean {
-  const answers = new WeakMap<Duplex, number>()
-  const add = (socket: Duplex, change: number) =>
-    answers.set(socket, (answers.get(socket) ?? 0) + change)
-  server.on('request', ({ socket }, outgoing) => {
-    add(socket, 1)
-    outgoing.once('close', () => add(socket, -1))
-  })
-  return (socket) => (answers.get(socket) ?? 0) > 0
+  // Answers are sent in the order of their requests: when the last one is over, all are.
+  const last = new WeakMap<Duplex, ServerResponse>()
+  server.on('request', ({ socket }, outgoing) => last.set(socket, outgoing))
+  return (socket) => {
+    const outgoing = last.get(socket)
+    return outgoing !== undefined && !outgoing.writableFinished && !outgoing.destroyed
+  }
 }
 
 /** Connections that have said nothing so far. */
@@ -129,16 +132,10 @@ function reportRefused(server: Server, onRefused: (connections: number) => void)
   })
 }
 
-async function started(
-  server: Server,
-  { host, port, key = 'server.listen' }: ListenPlace,
-): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  server.once('error', reject)
-  server.listen(port, host, resolve)
+async function started(server: Server, place: ListenPlace, limits: ServerLimits) {
+  const { host, port, key = 'server.listen' } = place
   try {
-    await promise
-    server.off('error', reject)
+    return await openListeners(server, { host, port }, limits)
   } catch (cause) {
     throw new StartError(explain(cause, host, port, key), { cause })
   }
@@ -166,9 +163,13 @@ function explain(cause: unknown, host: string, port: number, key: string): strin
  */
 const SWEEP_MS = 50
 
-async function drain(server: Server, silent: () => readonly Socket[], ms: number): Promise<void> {
-  const { promise: closed, resolve } = Promise.withResolvers<void>()
-  server.close(() => resolve())
+async function drain(
+  server: Server,
+  close: () => Promise<void>,
+  silent: () => readonly Socket[],
+  ms: number,
+): Promise<void> {
+  const closed = close()
   const sweep = setInterval(() => {
     server.closeIdleConnections()
     for (const socket of silent()) socket.destroy()

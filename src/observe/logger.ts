@@ -13,7 +13,13 @@ export type LogFormat = 'auto' | 'json' | 'pretty'
 export type Logger = Pick<
   PinoLogger,
   'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'flush' | 'isLevelEnabled' | 'level'
->
+> & {
+  /**
+   * Takes a whole line of JSON, with its end, as it is to be written: what nobody checks any more. Absent where
+   * lines are for people.
+   */
+  readonly writeLine?: (line: string) => void
+}
 
 export interface LoggerOptions {
   readonly level: LogLevel
@@ -28,6 +34,9 @@ interface Flushable extends DestinationStream {
   flush?(callback: (error?: Error) => void): void
 }
 
+/** Characters of lines that are worth a write of their own, and milliseconds after which any are. */
+const WRITE_AT_ONCE = 8 * 1024
+const WRITE_AFTER_MS = 20
 /** Bytes of lines that wait for a slow reader of our output; beyond it lines are dropped. */
 const MAX_WAITING = 8 * 1024 * 1024
 
@@ -39,7 +48,7 @@ export function createLogger(options: LoggerOptions): Logger {
   const isTerminal = options.isTerminal ?? process.stdout.isTTY
   const isPretty = options.format === 'pretty' || (options.format === 'auto' && isTerminal)
   const destination = options.destination ?? standardOutput()
-  return pino(
+  const logger = pino(
     {
       level: options.level,
       base: null,
@@ -52,14 +61,49 @@ export function createLogger(options: LoggerOptions): Logger {
     },
     isPretty ? prettyDestination(destination, isTerminal) : destination,
   )
+  if (isPretty) return logger
+  return Object.assign(logger, { writeLine: (line: string) => destination.write(line) })
 }
 
 /**
- * Not synchronous: a reader of our output that stalls must not stall the mirror. `minLength` writes every
- * line at once, as 0 does, but with 0 a `flush` would not wait for it.
+ * Not synchronous: a reader of our output that stalls must not stall the mirror. Lines are written together,
+ * after a moment that nobody who reads along notices: a system call for each would cost more than its request.
  */
-function standardOutput(): DestinationStream {
-  return pino.destination({ dest: 1, sync: false, minLength: 1, maxLength: MAX_WAITING })
+function standardOutput(): Flushable {
+  const output = pino.destination({
+    dest: 1,
+    sync: false,
+    minLength: 1,
+    maxLength: MAX_WAITING,
+  })
+  let lines = ''
+  const hand = () => {
+    if (lines !== '') output.write(lines)
+    lines = ''
+  }
+  const writeOut = () => {
+    hand()
+    output.flush()
+  }
+  // pino writes what it has when the process ends, in either way, and knows nothing of what waits here.
+  process.prependListener('beforeExit', hand)
+  process.prependListener('exit', () => {
+    if (lines === '') return
+    output.flushSync()
+    hand()
+    output.flushSync()
+  })
+  return {
+    write(line) {
+      if (lines === '') setTimeout(writeOut, WRITE_AFTER_MS).unref()
+      lines += line
+      if (lines.length >= WRITE_AT_ONCE) hand()
+    },
+    flush(callback) {
+      hand()
+      output.flush(callback)
+    },
+  }
 }
 
 /** pino takes `(fields, message, …)`, `(error)` and `(message, …)`; every one comes through here. */

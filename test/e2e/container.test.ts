@@ -137,8 +137,8 @@ describe('the container that docker-compose.yml describes', () => {
     const command = (await readFile(join(folder, 'cmdline'), 'utf8')).split('\0')
     expect(command.slice(0, 3)).toEqual([
       'node',
-      '--max-semi-space-size=2',
-      '--heap-growing-percent=20',
+      '--max-semi-space-size=4',
+      '--heap-growing-percent=100',
     ])
   })
 

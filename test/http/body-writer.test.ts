@@ -5,6 +5,7 @@ import { BodyWriter } from '../../src/http/body-writer.ts'
 import type { RequestRecord } from '../../src/http/exchange.ts'
 import { ClientLeft, Exchange } from '../../src/http/exchange.ts'
 import { listen } from '../../src/http/server.ts'
+import { WriteTurns } from '../../src/http/write-turns.ts'
 import { RawExchange } from '../support/raw-request.ts'
 
 const MIB = 1024 * 1024
@@ -30,7 +31,10 @@ async function send(
     const exchange = new Exchange(incoming, outgoing, (record) => records.push(record))
     outgoing.writeHead(200, { 'content-length': BODY_BYTES })
     outgoing.flushHeaders()
-    void pour(new BodyWriter(exchange, patience), outgoing, before).then(resolve, resolve)
+    void pour(new BodyWriter(exchange, new WriteTurns(), patience), outgoing, before).then(
+      resolve,
+      resolve,
+    )
   })
   const client = await RawExchange.open({
     port: server.port,

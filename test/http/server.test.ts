@@ -102,6 +102,17 @@ describe('the server', () => {
     await server.drain(0)
   })
 
+  it('answers many who come at the same moment, and does not share its port with another server', async () => {
+    const server = await listen(ANYWHERE, (_, response) => response.end('ok'))
+    const agents = Array.from({ length: 100 }, () => new Agent())
+    const statuses = await Promise.all(agents.map((agent) => ask(server.port, agent)))
+    expect(new Set(statuses)).toEqual(new Set([200]))
+    const same = { host: ANYWHERE.host, port: server.port }
+    await expect(listen(same, () => {})).rejects.toThrow(/the port is in use/)
+    for (const agent of agents) agent.destroy()
+    await server.drain(0)
+  })
+
   it.each([
     ['a head that comes byte by byte', 'GET /v2/ HTTP/1.1\r\nHost: a\r\nX: '],
     ['no head at all', ''],

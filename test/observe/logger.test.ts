@@ -116,12 +116,15 @@ describe('createLogger', () => {
     )
   })
 
-  it('writes to standard output, and all of it although the process exits at once', async () => {
+  it.each([
+    ['exits at once', 'process.exit(0)'],
+    ['has nothing more to do', ''],
+  ])('writes to standard output, and all of it although the process %s', async (_, end) => {
     const script = `
       import { createLogger } from '${new URL('../../src/observe/logger.ts', import.meta.url).href}'
       const logger = createLogger({ level: 'info', format: 'auto' })
       for (let line = 1; line <= 1000; line += 1) logger.info({ line }, 'told')
-      process.exit(0)`
+      ${end}`
     const { stdout } = await promisify(execFile)(process.execPath, [
       '--input-type=module',
       '-e',

@@ -1,6 +1,8 @@
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { Logger } from '../../src/observe/logger.ts'
 import type { RequestLogEntry } from '../../src/observe/request-log.ts'
-import { logRequest } from '../../src/observe/request-log.ts'
+import { RequestLog } from '../../src/observe/request-log.ts'
 import { RegistryError } from '../../src/oci/registry-error.ts'
 import { CANARY, collectLines } from './log-lines.ts'
 
@@ -26,12 +28,12 @@ function entry(change: Partial<RequestLogEntry> = {}): RequestLogEntry {
 
 function logged(change: Partial<RequestLogEntry>): Record<string, unknown> {
   const { logger, lines, text } = collectLines()
-  logRequest(logger, entry(change))
+  new RequestLog(logger).add(entry(change))
   expect(lines).toHaveLength(1)
   return JSON.parse(text()) as Record<string, unknown>
 }
 
-describe('logRequest', () => {
+describe('the request log', () => {
   it('writes one line that says what was asked for and what came of it', () => {
     expect(logged({})).toEqual({
       level: 'info',
@@ -84,8 +86,8 @@ describe('logRequest', () => {
 
   it('reads as a sentence on a terminal', () => {
     const { logger, text } = collectLines({ format: 'pretty' })
-    logRequest(logger, entry())
-    logRequest(logger, entry({ subject: { route: 'livez' }, bytes: 0, client: undefined }))
+    new RequestLog(logger).add(entry())
+    new RequestLog(logger).add(entry({ subject: { route: 'livez' }, bytes: 0, client: undefined }))
     expect(text()).toMatch(
       /INFO: request answered {2}GET docker\.io\/library\/alpine:3\.20 {2}hit 200 {2}1\.23 kB 13 ms {2}client=192\.0\.2\.7 userAgent=containerd\/2\.1\.4 requestId=7f9c\n/,
     )
@@ -94,10 +96,42 @@ describe('logRequest', () => {
 
   it('writes a digest after an @ on a terminal', () => {
     const { logger, text } = collectLines({ format: 'pretty' })
-    logRequest(
-      logger,
-      entry({ subject: { upstream: 'quay.io', repository: 'x', reference: 'sha256:ab' } }),
-    )
+    const subject = { upstream: 'quay.io', repository: 'x', reference: 'sha256:ab' }
+    new RequestLog(logger).add(entry({ subject }))
     expect(text()).toContain('GET quay.io/x@sha256:ab  200')
+  })
+
+  it('prints the same with a logger that takes whole lines and with one that does not', () => {
+    const text = fc.oneof(fc.string({ unit: 'binary' }), fc.constant(`?token=${CANARY}&x`))
+    const optional = fc.option(text, { nil: undefined })
+    const subject = fc.record(
+      { upstream: text, repository: text, reference: text, outcome: text, detail: text },
+      { requiredKeys: [] },
+    )
+    const entries = fc.record({
+      id: fc.uuid(),
+      method: fc.constantFrom('GET', 'HEAD'),
+      client: optional,
+      userAgent: optional,
+      ms: fc.double({ min: 0, max: 1e9, noNaN: true }),
+      status: fc.constantFrom(200, 206, 404, 500, 503),
+      bytes: fc.nat(),
+      isCut: fc.boolean(),
+      subject,
+    })
+    const { logger, lines } = collectLines()
+    const general: Logger = Object.assign(Object.create(logger), { writeLine: undefined })
+    const both = [new RequestLog(logger), new RequestLog(general)]
+    fc.assert(
+      fc.property(entries, (one) => {
+        lines.length = 0
+        for (const log of both) log.add(one)
+        const [whole = '', other = ''] = lines.map((line) =>
+          line.replace(/"time":"[^"]+"/, '"time":""'),
+        )
+        expect(whole).toBe(other)
+        expect(whole).not.toContain(CANARY)
+      }),
+    )
   })
 })
