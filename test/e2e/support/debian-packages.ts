@@ -37,6 +37,11 @@ export async function installDebianPackages(): Promise<void> {
   if (missing.size > 0) await aptInstall([...missing])
 }
 
+/** Installs one whose package has the program's name, unless it is there. */
+export async function ensureDebianPackage(name: string): Promise<void> {
+  if (!(await isInstalled(name))) await aptInstall([name])
+}
+
 /** Names and versions of the packages that are installed. */
 export async function debianVersions(): Promise<
   readonly (readonly [name: string, version: string])[]

@@ -56,11 +56,14 @@ export function goProgramVersions(): readonly (readonly [name: string, version: 
 
 /** Builds those that are missing, one after another: each build uses all cores that it may. */
 export async function installGoPrograms(): Promise<void> {
+  for (const name of Object.keys(PROGRAMS)) await installGoProgram(name as GoProgramName)
+}
+
+/** Builds one, unless it is there. */
+export async function installGoProgram(name: GoProgramName): Promise<void> {
   await mkdir(BIN, { recursive: true })
-  for (const [name, program] of Object.entries(PROGRAMS)) {
-    const path = goProgram(name as GoProgramName)
-    if (!(await fileExists(path))) await build(program, name, path)
-  }
+  const path = goProgram(name)
+  if (!(await fileExists(path))) await build(PROGRAMS[name], name, path)
 }
 
 async function build(program: GoProgram, name: string, path: string): Promise<void> {

@@ -4,22 +4,25 @@ import { join } from 'node:path'
 /** What is built here once is found again by the next run. */
 export const CACHE = join(import.meta.dirname, '../../../.cache')
 
-/** One thing that the tests need, and what to do when it cannot be had. Tells what it does, and how long it took. */
+/**
+ * One thing that the tests or the benchmark need, and what to do when it cannot be had. Tells what it does,
+ * and how long it took.
+ */
 export async function installStep(
   command: string,
   remedy: string,
   work: () => Promise<void>,
 ): Promise<void> {
-  process.stdout.write(`e2e: ${command}\n`)
+  process.stdout.write(`install: ${command}\n`)
   const start = performance.now()
   try {
     await work()
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new Error(`The end-to-end tests need "${command}" (${remedy}): ${reason}`, { cause })
+    throw new Error(`"${command}" failed (${remedy}): ${reason}`, { cause })
   }
   const seconds = Math.round((performance.now() - start) / 1000)
-  process.stdout.write(`e2e: … took ${seconds} s\n`)
+  process.stdout.write(`install: … took ${seconds} s\n`)
 }
 
 export async function fileExists(path: string): Promise<boolean> {

@@ -1,4 +1,4 @@
-import type { ChildProcess } from 'node:child_process'
+import type { ChildProcess, StdioOptions } from 'node:child_process'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
@@ -13,6 +13,11 @@ const COMMAND_MS = 120_000
 
 /** Of util-linux. It becomes the command: the process is the same. */
 const SETPRIV = 'setpriv'
+
+interface StartOptions extends ProgramOptions {
+  /** Default: what it prints is kept in memory. */
+  readonly stdio?: StdioOptions
+}
 
 interface Exit {
   readonly code: number | null
@@ -46,7 +51,7 @@ export class Program {
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.#stderr += text))
   }
 
-  static start(command: string, args: readonly string[], options: ProgramOptions = {}): Program {
+  static start(command: string, args: readonly string[], options: StartOptions = {}): Program {
     const child = spawn(SETPRIV, ['--pdeathsig', 'TERM', '--', command, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       ...options,
