@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect } from 'vitest'
+import { expect, vi } from 'vitest'
 import type { TagPolicy } from '../../src/core/freshness.ts'
 import type { Log } from '../../src/core/log.ts'
 import type { MaintenanceApi } from '../../src/core/maintenance/maintenance-api.ts'
@@ -256,8 +256,9 @@ export class TestMirror {
   /** Every download has ended, and left nothing that is not stored. */
   async settle(): Promise<void> {
     await this.mirror.idle()
-    // Manifests that nobody waited for are no flights, and land in their own time.
-    await expect.poll(() => this.spooled()).toEqual([])
+    // Manifests that nobody waited for are no flights, and land in their own time. Not `expect.poll`, which
+    // works in tests only, and some settle in a hook.
+    await vi.waitFor(async () => expect(await this.spooled()).toEqual([]), 8_000)
   }
 
   /** Stops it without any check, as a crash would, except that the files are closed. */
