@@ -9,6 +9,8 @@ import type { Random } from './random.ts'
 
 export const REPOSITORY = 'library/app'
 
+const LOOK_MS = 10
+
 export interface CommandTally extends Looked {
   kills: number
   /** Commands that came to their end before they were killed. */
@@ -40,14 +42,19 @@ export function emptyTally(): CommandTally {
   return { kills: 0, finished: 0, kept: 0, files: 0, rows: 0, served: 0, wrong: [] }
 }
 
-/**
- * Kills the command after a pause, every other time together with the mirror that does it. Whether it came to
- * its end.
- */
+/** When to kill: some time after work began, so that slow machines and quick ones meet the same. */
+export interface Moment {
+  /** Asked for again and again while the command runs. */
+  readonly hasBegun: () => boolean
+  /** Milliseconds since then. */
+  readonly pauseMs: number
+}
+
+/** Kills the command, every other time together with the mirror that does it. Whether it came to its end. */
 export async function runAndKill(
   scene: CommandScene,
   args: readonly string[],
-  pauseMs: number,
+  { hasBegun, pauseMs }: Moment,
 ): Promise<boolean> {
   const { dir, dataDir, config, tally } = scene
   const withMirror = tally.kills % 2 === 1
@@ -55,7 +62,9 @@ export async function runAndKill(
   const file = mirror?.file ?? (await writeConfig(scene))
   const command = await mirrorCommand(['-c', file, ...args])
   const over = command.exited.then(() => true)
-  const isDone = await Promise.race([over, sleep(pauseMs).then(() => false)])
+  const isOverIn = (ms: number) => Promise.race([over, sleep(ms).then(() => false)])
+  while (!hasBegun() && !(await isOverIn(LOOK_MS)));
+  const isDone = await isOverIn(pauseMs)
   mirror?.program.kill('SIGKILL')
   await mirror?.program.exited
   command.kill('SIGKILL')

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Stats } from 'node:fs'
-import { createReadStream } from 'node:fs'
+import { createReadStream, existsSync, readdirSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import Database from 'better-sqlite3'
@@ -62,6 +62,13 @@ async function findWrongRows(dataDir: string): Promise<Findings> {
   } finally {
     database.close()
   }
+}
+
+/** How many files lie below `blobs`, those without a row too. For a mirror that may be running. */
+export function countBlobFiles(dataDir: string): number {
+  const blobs = join(dataDir, 'blobs/sha256')
+  if (!existsSync(blobs)) return 0
+  return readdirSync(blobs).reduce((sum, at) => sum + readdirSync(join(blobs, at)).length, 0)
 }
 
 /** Digests that the catalog says are here. */

@@ -6,13 +6,12 @@ import { startMirror } from '../e2e/support/mirror-program.ts'
 import { buildImage } from '../support/images.ts'
 import type { CommandOptions, CommandScene, CommandTally } from './command-rounds.ts'
 import { emptyTally, pullAll, REPOSITORY, runAndKill } from './command-rounds.ts'
-import { heldBlobs, lookAtFiles, lookAtRows, statBlob } from './findings.ts'
+import { countBlobFiles, heldBlobs, lookAtFiles, lookAtRows, statBlob } from './findings.ts'
 import type { Random } from './random.ts'
 
 const IMAGES = 24
-/** Milliseconds: a command needs the first of them to begin. */
-const SHORTEST_ROUND_MS = 250
-const LONGEST_ROUND_MS = 1_400
+/** Milliseconds since the first blob of the round came. */
+const LONGEST_PAUSE_MS = 800
 /** Nothing listens there: what is served comes from the bundle. */
 const NOWHERE = 'http://127.0.0.1:9'
 
@@ -63,8 +62,11 @@ export async function runImportRounds(options: CommandOptions): Promise<CommandT
 async function oneRound(scene: Scene, random: Random): Promise<boolean> {
   const { dataDir, bundle, tally } = scene
   const before = await heldFiles(dataDir)
-  const pause = SHORTEST_ROUND_MS + random() * (LONGEST_ROUND_MS - SHORTEST_ROUND_MS)
-  const isDone = await runAndKill(scene, ['import', bundle, '--no-progress'], pause)
+  const files = countBlobFiles(dataDir)
+  const isDone = await runAndKill(scene, ['import', bundle, '--no-progress'], {
+    hasBegun: () => countBlobFiles(dataDir) > files,
+    pauseMs: random() * LONGEST_PAUSE_MS,
+  })
   const after = await heldFiles(dataDir)
   for (const [digest, inode] of before) {
     tally.kept += 1

@@ -9,7 +9,8 @@ import { heldBlobs, lookAtFiles, lookAtRows } from './findings.ts'
 import type { Random } from './random.ts'
 
 const IMAGES = 8
-const LONGEST_ROUND_MS = 1_500
+/** Milliseconds since the first blob of the round was asked for. */
+const LONGEST_PAUSE_MS = 400
 /** Milliseconds for a whole warming, however slow the machine is. */
 const WHOLE_MS = 60_000
 
@@ -67,7 +68,10 @@ async function oneRound(scene: Scene, random: Random): Promise<boolean> {
   const { registry, dataDir, tally } = scene
   const before = heldBlobs(dataDir)
   const asked = registry.requests.length
-  const isDone = await runAndKill(scene, WARM, random() * LONGEST_ROUND_MS)
+  const isDone = await runAndKill(scene, WARM, {
+    hasBegun: () => registry.requests.slice(asked).some(({ kind }) => kind === 'blob'),
+    pauseMs: random() * LONGEST_PAUSE_MS,
+  })
   const again = registry.requests
     .slice(asked)
     .filter(({ kind, reference = '' }) => kind === 'blob' && before.has(reference))
