@@ -229,6 +229,7 @@ export class Flights {
 
 /** A client waits for it from now on. */
 function board(departure: Departure): void {
+  if (!departure.isWarm) return
   departure.isWarm = false
   departure.hurry.abort()
 }
