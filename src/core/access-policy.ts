@@ -8,6 +8,8 @@ export interface AccessPolicy {
 export type Caller =
   { readonly kind: 'anonymous' } | { readonly kind: 'user'; readonly name: string }
 
+export const ANONYMOUS: Caller = { kind: 'anonymous' }
+
 type Verdict =
   | { readonly allowed: true }
   | { readonly allowed: false; readonly code: 'DENIED'; readonly rule: string }

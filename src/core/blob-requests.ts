@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { RangeSpec } from '../oci/byte-range.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository } from '../oci/reference.ts'
+import { formatContent } from '../oci/reference.ts'
 import { RegistryError } from '../oci/registry-error.ts'
 import { Coalescer } from './coalescer.ts'
 import type { Wait } from './deadline.ts'
@@ -13,6 +14,7 @@ import type { Flights } from './flights.ts'
 import type { InUse } from './in-use.ts'
 import type { Log } from './log.ts'
 import { about } from './log.ts'
+import { mayServe } from './may-serve.ts'
 import { missingBlob } from './offline-misses.ts'
 import type { BlobAnswer, BlobFacts } from './outcome.ts'
 import type { BlobStore, Catalog, Clock, Holding, OpenBlob } from './ports.ts'
@@ -124,7 +126,7 @@ export class BlobRequests {
       return { outcome: 'hit', detail: 'named', size: holding.statedSize }
     }
     this.#checkAbsent(repository, digest)
-    const known = this.#known.get(nameOf(repository, digest))
+    const known = this.#known.get(formatContent(repository, digest))
     if (known !== undefined) return { outcome: 'hit', detail: 'proved', size: known }
     const { flights } = this.#deps
     if (flights.find(repository, digest) === 'proved') {
@@ -148,7 +150,7 @@ export class BlobRequests {
     const departure = flights.join(repository, digest, statedSize, entry.client)
     this.#goAhead(request, entry, false)
     const flight = await this.#await(departure, repository, digest, wait)
-    const name = nameOf(repository, digest)
+    const name = formatContent(repository, digest)
     if (flight.size === undefined && ranges !== undefined) {
       // Only the end of the download tells how long the blob is, and so what a range of it means.
       await waitFor(flight.landed, wait, clock, name)
@@ -201,7 +203,12 @@ export class BlobRequests {
     digest: Digest,
     wait: Wait,
   ): Promise<Flight> {
-    const flight = await waitFor(departure, wait, this.#deps.clock, nameOf(repository, digest))
+    const flight = await waitFor(
+      departure,
+      wait,
+      this.#deps.clock,
+      formatContent(repository, digest),
+    )
     if (flight === undefined) throw this.#absence(repository, digest)
     return flight
   }
@@ -244,7 +251,7 @@ export class BlobRequests {
     wait: Wait,
   ): Promise<{ readonly proof: BlobProof; readonly first: boolean }> {
     const { clock } = this.#deps
-    const name = nameOf(repository, digest)
+    const name = formatContent(repository, digest)
     const { result, first } = this.#proofs.run(name, async () => {
       const proof = await limitTime(PROOF_TIMEOUT_MS, clock, name, (signal) =>
         entry.client.probeBlob(repository.name, digest, signal),
@@ -271,27 +278,15 @@ export class BlobRequests {
   }
 
   #checkAbsent(repository: Repository, digest: Digest): void {
-    const name = nameOf(repository, digest)
+    const name = formatContent(repository, digest)
     if (this.#absent.has(name)) throw unknown(name)
   }
 
   #absence(repository: Repository, digest: Digest): RegistryError {
-    const name = nameOf(repository, digest)
+    const name = formatContent(repository, digest)
     this.#absent.set(name, true)
     return unknown(name)
   }
-}
-
-/**
- * A manifest that names a digest proves nothing about who may read it: anyone can push a manifest that
- * names anything. It is enough only where everything can be read by everyone, and came from there.
- */
-export function mayServe({ standing }: Holding, entry: Pick<UpstreamEntry, 'isPublic'>): boolean {
-  return standing === 'proved' || (standing === 'named' && entry.isPublic)
-}
-
-function nameOf(repository: Repository, digest: Digest): string {
-  return `${repository.upstream}/${repository.name}@${digest}`
 }
 
 function unknown(name: string): RegistryError {

@@ -2,6 +2,7 @@ import type { Digest } from '../oci/digest.ts'
 import { defaultPlatformChild } from '../oci/manifest.ts'
 import { isIndexType } from '../oci/media-types.ts'
 import type { Reference, Repository, Tag } from '../oci/reference.ts'
+import { formatContent } from '../oci/reference.ts'
 import { RegistryError } from '../oci/registry-error.ts'
 import type { Wait } from './deadline.ts'
 import { LATE, waitFor, waitUntil } from './deadline.ts'
@@ -91,7 +92,7 @@ export class ManifestRequests {
     if (held !== undefined) return { outcome: 'hit', body: held }
     if (entry.mode === 'offline') throw await missingManifest(repository, digest, this.#deps)
     const { result, first } = manifests.fetch(repository, digest, entry.client)
-    const name = `${repository.upstream}/${repository.name}@${digest}`
+    const name = formatContent(repository, digest)
     const body = await waitFor(result, wait, clock, name)
     if (body === undefined) throw unknown(name)
     return { outcome: first ? 'miss' : 'joined', body }

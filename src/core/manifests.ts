@@ -5,6 +5,7 @@ import { matchesDigest } from '../oci/digest.ts'
 import { readManifest } from '../oci/manifest.ts'
 import { isImageType } from '../oci/media-types.ts'
 import type { Repository, Tag } from '../oci/reference.ts'
+import { formatContent } from '../oci/reference.ts'
 import { Coalescer } from './coalescer.ts'
 import { limitTime } from './deadline.ts'
 import type { DiskHealth } from './disk-health.ts'
@@ -60,7 +61,7 @@ export class Manifests {
 
   /** What is in memory for this repository, at once. */
   recall(repository: Repository, digest: Digest): ManifestBody | undefined {
-    const remembered = this.#memory.get(keyOf(repository, digest))
+    const remembered = this.#memory.get(formatContent(repository, digest))
     if (remembered !== undefined) this.#deps.catalog.touch(digest, this.#deps.clock.now())
     return remembered
   }
@@ -69,7 +70,7 @@ export class Manifests {
   async held(repository: Repository, digest: Digest): Promise<ManifestBody | undefined> {
     const remembered = this.recall(repository, digest)
     if (remembered !== undefined) return remembered
-    const key = keyOf(repository, digest)
+    const key = formatContent(repository, digest)
     const descriptor = await this.#deps.catalog.manifest(repository, digest)
     const body = descriptor && (await this.#read(descriptor))
     if (body !== undefined) {
@@ -89,7 +90,7 @@ export class Manifests {
     upstream: Upstream,
     purpose: Purpose = 'client',
   ): { readonly result: Promise<ManifestBody | undefined>; readonly first: boolean } {
-    const key = keyOf(repository, digest)
+    const key = formatContent(repository, digest)
     const isApart = purpose === 'warm' && !this.#fetches.has(key)
     return this.#fetches.run(isApart ? `${key} ${purpose}` : key, async () => {
       const body = await limitTime(FETCH_TIMEOUT_MS, this.#deps.clock, key, (signal) =>
@@ -115,12 +116,12 @@ export class Manifests {
 
   /** The disk had no room for it. */
   isUnkept(repository: Repository, digest: Digest): boolean {
-    return this.#unkept.size > 0 && this.#unkept.has(keyOf(repository, digest))
+    return this.#unkept.size > 0 && this.#unkept.has(formatContent(repository, digest))
   }
 
   /** It has been taken out of the repository, or its file was damaged. */
   forget(repository: Repository, digest: Digest): void {
-    this.#memory.delete(keyOf(repository, digest))
+    this.#memory.delete(formatContent(repository, digest))
   }
 
   /**
@@ -135,7 +136,7 @@ export class Manifests {
     purpose: Purpose = 'client',
   ): Promise<void> {
     const { descriptor } = body
-    const key = keyOf(repository, descriptor.digest)
+    const key = formatContent(repository, descriptor.digest)
     const { manifest, children } = toRecord(body)
     try {
       await this.#store(repository, body, purpose)
@@ -173,7 +174,7 @@ export class Manifests {
       await this.#deps.catalog.record(repository, manifest, children, check)
       return
     }
-    const key = keyOf(repository, digest)
+    const key = formatContent(repository, digest)
     const tags = this.#expected.get(key) ?? new Map<Tag, TagCheck>()
     this.#expected.set(key, tags.set(check.tag, check))
   }
@@ -229,8 +230,4 @@ function toRecord({ descriptor, bytes }: ManifestBody): {
 } {
   const { children, mediaType: _, ...attachment } = readManifest(bytes, descriptor.mediaType)
   return { manifest: { ...descriptor, ...attachment }, children }
-}
-
-function keyOf(repository: Repository, digest: Digest): string {
-  return `${repository.upstream}/${repository.name}@${digest}`
 }

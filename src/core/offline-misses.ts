@@ -4,7 +4,7 @@ import { isIndexType } from '../oci/media-types.ts'
 import type { Platform } from '../oci/platform.ts'
 import { formatPlatform, parsePlatform } from '../oci/platform.ts'
 import type { Repository, Tag } from '../oci/reference.ts'
-import { formatRepository } from '../oci/reference.ts'
+import { formatContent, formatRepository } from '../oci/reference.ts'
 import { RegistryError } from '../oci/registry-error.ts'
 import { subjectOfTag } from '../oci/signature-tags.ts'
 import type { Manifests } from './manifests.ts'
@@ -49,7 +49,7 @@ export async function missingManifest(
   if ((await deps.catalog.heldTags(repository, '', 1)) === undefined) {
     return missingRepository(repository)
   }
-  const miss = `${formatRepository(repository)}@${digest} is not in this offline mirror`
+  const miss = `${formatContent(repository, digest)} is not in this offline mirror`
   const place = await findInIndex(repository, digest, deps)
   const why = place === undefined ? '' : `: ${place}`
   return new RegistryError('MANIFEST_UNKNOWN', `${miss}${why} ${REMEDY}`)
@@ -61,7 +61,7 @@ export function missingBlob(
   digest: Digest,
   { statedSize }: Holding,
 ): RegistryError {
-  const miss = `${formatRepository(repository)}@${digest} is not in this offline mirror`
+  const miss = `${formatContent(repository, digest)} is not in this offline mirror`
   const why = statedSize === undefined ? '' : ', although a manifest that names it is'
   return new RegistryError('BLOB_UNKNOWN', `${miss}${why} ${REMEDY}`)
 }

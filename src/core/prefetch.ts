@@ -3,6 +3,7 @@ import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
 import { pulledContent } from '../oci/pulled-content.ts'
 import type { Repository } from '../oci/reference.ts'
+import { formatContent } from '../oci/reference.ts'
 import type { WarmDownload } from './airgap/warm-source.ts'
 import type { Log } from './log.ts'
 import { about } from './log.ts'
@@ -95,7 +96,7 @@ export class Prefetch {
 
   /** Images that name the blob, if one of them has been begun. */
   #followed(repository: Repository, digest: Digest): Trail[] {
-    const images = this.#byBlob.get(nameOf(repository, digest))?.keys() ?? []
+    const images = this.#byBlob.get(formatContent(repository, digest))?.keys() ?? []
     // Getting one whose time is over forgets it.
     return [...images].flatMap((image) => this.#trails.get(image) ?? [])
   }
@@ -107,10 +108,10 @@ export class Prefetch {
       if (!blobs.some((blob) => blob.digest === digest)) continue
       if (blobs.length === 1) return []
       const trail = new Trail(repository, blobs)
-      const image = nameOf(repository, descriptor.digest)
+      const image = formatContent(repository, descriptor.digest)
       this.#trails.set(image, trail)
       for (const blob of blobs) {
-        const name = nameOf(repository, blob.digest)
+        const name = formatContent(repository, blob.digest)
         const trails = this.#byBlob.get(name) ?? new Map<string, Trail>()
         this.#byBlob.set(name, trails.set(image, trail))
       }
@@ -121,7 +122,7 @@ export class Prefetch {
 
   #forget({ repository, blobs }: Trail, image: string): void {
     for (const { digest } of blobs) {
-      const name = nameOf(repository, digest)
+      const name = formatContent(repository, digest)
       const trails = this.#byBlob.get(name)
       trails?.delete(image)
       if (trails?.size === 0) this.#byBlob.delete(name)
@@ -175,8 +176,4 @@ function scopeOf({ upstream, name }: Repository, reason: unknown): string {
     reason instanceof DigestMismatch ||
     (reason instanceof UpstreamFailure && ['denied', 'misbehaved'].includes(reason.kind))
   return isOwn ? `${upstream}/${name}` : upstream
-}
-
-function nameOf({ upstream, name }: Repository, digest: Digest): string {
-  return `${upstream}/${name}@${digest}`
 }

@@ -49,12 +49,11 @@ export class Admission {
   }
 
   #refuseOthers(target: RequestTarget): undefined {
-    if (!isRegistryTarget(target.target, this.#book)) {
-      parseRequestHost(target.host)
-      return
+    if (isRegistryTarget(target.target, this.#book)) {
+      const detail = 'this is a read-only mirror: push to the registry itself'
+      throw new RegistryError('UNSUPPORTED', detail)
     }
-    const detail = 'this is a read-only mirror: push to the registry itself'
-    throw new RegistryError('UNSUPPORTED', detail)
+    parseRequestHost(target.host)
   }
 }
 

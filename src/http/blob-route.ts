@@ -1,3 +1,4 @@
+import { ANONYMOUS } from '../core/access-policy.ts'
 import type { BlobAnswer } from '../core/outcome.ts'
 import type { RangeSpec } from '../oci/byte-range.ts'
 import { WHOLE } from '../oci/byte-range.ts'
@@ -14,7 +15,6 @@ import { respond } from './respond.ts'
 import type { RouteOptions } from './route-options.ts'
 import type { WriteTurns } from './write-turns.ts'
 
-const ANONYMOUS = { kind: 'anonymous' } as const
 /** Milliseconds that an answer's head waits for the first bytes of its body. */
 const HEAD_WAITS_MS = 20
 /** A blob's media type is its manifest's business, not the blob's. */

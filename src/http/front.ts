@@ -5,7 +5,7 @@ import { fail, refuse, toErrorAnswer } from './error-response.ts'
 import type { RequestRecord } from './exchange.ts'
 import { Exchange } from './exchange.ts'
 import type { ProbeOptions } from './probes.ts'
-import { createProbes } from './probes.ts'
+import { answerProbe } from './probes.ts'
 import type { RegistryRouteOptions } from './registry-routes.ts'
 import { answerAtOnce, answerRegistry } from './registry-routes.ts'
 
@@ -22,24 +22,30 @@ export interface FrontOptions extends RegistryRouteOptions, ProbeOptions {
  */
 export function createFront(options: FrontOptions): RequestListener {
   const admission = new Admission(options.book)
-  const answerOther = createProbes(options)
   return (incoming, outgoing) => {
     options.onArrival?.()
     const exchange = new Exchange(incoming, outgoing, options.onRequest)
+    let address: Address | undefined
     try {
-      const address = admission.admit(incoming)
-      if (address === undefined) answerOther(exchange)
-      else if (!answerAtOnce(options, exchange, address)) void answer(options, exchange, address)
+      address = admission.admit(incoming)
     } catch (reason) {
       exchange.subject.error = reason
       refuse(exchange, toErrorAnswer(reason, exchange))
+      return
     }
+    void answer(options, exchange, address)
   }
 }
 
-async function answer(options: FrontOptions, exchange: Exchange, address: Address): Promise<void> {
+/** `address`: none of what is not below `/v2`. */
+async function answer(
+  options: FrontOptions,
+  exchange: Exchange,
+  address: Address | undefined,
+): Promise<void> {
   try {
-    await answerRegistry(options, exchange, address)
+    if (address === undefined) return await answerProbe(options, exchange)
+    if (!answerAtOnce(options, exchange, address)) await answerRegistry(options, exchange, address)
   } catch (reason) {
     fail(exchange, reason)
   }

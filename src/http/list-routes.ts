@@ -1,3 +1,4 @@
+import { ANONYMOUS } from '../core/access-policy.ts'
 import type { Mirror } from '../core/mirror.ts'
 import type { Answer } from '../core/outcome.ts'
 import type { ListPage } from '../core/lists.ts'
@@ -11,15 +12,13 @@ import { respond } from './respond.ts'
 
 type AddressOf<Kind extends Address['kind']> = Extract<Address, { readonly kind: Kind }>
 
-const CALLER = { kind: 'anonymous' } as const
-
 /** GET and HEAD `<name>/tags/list`. */
 export async function answerTags(
   mirror: Mirror,
   exchange: Exchange,
   { repository, page, route, written }: AddressOf<'tags'>,
 ): Promise<void> {
-  const answer = await mirror.tags({ repository, page }, CALLER, exchange.signal)
+  const answer = await mirror.tags({ repository, page }, ANONYMOUS, exchange.signal)
   noteOutcome(exchange, answer)
   const path = `${route.path}${repository.name}/tags/list`
   const headers = {
@@ -37,7 +36,7 @@ export async function answerReferrers(
   { repository, digest, artifactType }: AddressOf<'referrers'>,
 ): Promise<void> {
   const request = { repository, subject: digest, artifactType }
-  const answer = await mirror.referrers(request, CALLER, exchange.signal)
+  const answer = await mirror.referrers(request, ANONYMOUS, exchange.signal)
   noteOutcome(exchange, answer)
   const headers: HeaderFields = {
     ...answerHeaders(repository.upstream, answer),
@@ -56,7 +55,7 @@ export async function answerCatalog(
   exchange.subject.route = 'catalog'
   if (upstream !== undefined) exchange.subject.upstream = upstream
   exchange.varies = route.varies
-  const { names, next } = await mirror.repositories(upstream, page, CALLER)
+  const { names, next } = await mirror.repositories(upstream, page, ANONYMOUS)
   const headers = {
     ...linkHeader(`${route.path}_catalog`, route.query, page, next),
     'content-type': 'application/json',

@@ -1,3 +1,4 @@
+import { ANONYMOUS } from '../core/access-policy.ts'
 import type { ManifestRequest } from '../core/manifest-requests.ts'
 import type { Mirror } from '../core/mirror.ts'
 import type { ManifestAnswer } from '../core/outcome.ts'
@@ -10,7 +11,6 @@ import type { Exchange } from './exchange.ts'
 import { respond } from './respond.ts'
 import type { RouteOptions } from './route-options.ts'
 
-const ANONYMOUS = { kind: 'anonymous' } as const
 const INDEX_TYPES = [OCI_INDEX, DOCKER_LIST, '*/*', 'application/*']
 
 /** GET and HEAD `<name>/manifests/<reference>`. */

@@ -57,6 +57,11 @@ export function formatRepository({ upstream, name }: Repository): string {
   return `${upstream}/${name}`
 }
 
+/** `docker.io/library/alpine@sha256:…` */
+export function formatContent(repository: Repository, digest: Digest): string {
+  return `${repository.upstream}/${repository.name}@${digest}`
+}
+
 export function formatReference(reference: Reference): string {
   return reference.kind === 'tag' ? reference.tag : reference.digest
 }

@@ -1,6 +1,7 @@
+import { fittingSize } from './fitting-size.ts'
+
 /** Bytes. Large ones make few writes, and small ones leave room for many downloads. */
 const SIZES = [256 * 1024, 64 * 1024, 16 * 1024] as const
-const SMALLEST = 16 * 1024
 const DEFAULT_BUDGET = 48 * 1024 * 1024
 /** Bytes that are kept for the next download while nobody uses them: of the largest, and of each other size. */
 const MAX_KEPT = 8 * 1024 * 1024
@@ -57,7 +58,7 @@ export class BlockPool {
 
   /** A block that is held once. `useful`: more bytes than this would stay unused. */
   take(useful: number): Block {
-    const size = this.#sizeFor(useful)
+    const size = fittingSize(SIZES, { free: this.#budget - this.#lent, useful })
     const block = this.#free.get(size)?.pop() ?? new Block(size, (freed) => this.#give(freed))
     this.#lent += size
     block.hold()
@@ -72,15 +73,5 @@ export class BlockPool {
     const free = this.#free.get(size)
     if (free === undefined) this.#free.set(size, [block])
     else if ((free.length + 1) * size <= most) free.push(block)
-  }
-
-  /** The largest that leaves a sixteenth of what is free for those who come next, and is not wasted. */
-  #sizeFor(useful: number): number {
-    const share = (this.#budget - this.#lent) / 16
-    for (const size of SIZES) {
-      const isWasted = size > SMALLEST && size / 2 >= useful
-      if (size <= share && !isWasted) return size
-    }
-    return SMALLEST
   }
 }

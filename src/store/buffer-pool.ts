@@ -1,3 +1,5 @@
+import { fittingSize } from './fitting-size.ts'
+
 /** Two buffers of one size: one is filled from disk while the other is on its way to the client. */
 export interface BufferPair {
   readonly first: Uint8Array
@@ -6,7 +8,6 @@ export interface BufferPair {
 
 /** Bytes. Larger reads cost less CPU per byte, and more memory per client. */
 const SIZES = [256 * 1024, 128 * 1024, 64 * 1024, 32 * 1024, 16 * 1024] as const
-const SMALLEST = 16 * 1024
 const DEFAULT_BUDGET = 64 * 1024 * 1024
 
 /**
@@ -27,7 +28,8 @@ export class BufferPool {
 
   /** `useful`: more bytes than this per buffer would stay unused. */
   take(useful: number): BufferPair {
-    const size = this.#sizeFor(useful)
+    const free = (this.#budget - this.#lent) / 2
+    const size = fittingSize(SIZES, { free, useful })
     this.#lent += 2 * size
     const kept = this.#free.get(size)?.pop()
     if (kept !== undefined) {
@@ -46,16 +48,6 @@ export class BufferPool {
     if (kept === undefined) this.#free.set(size, [pair])
     else kept.push(pair)
     this.#kept += 2 * size
-  }
-
-  /** The largest that leaves a sixteenth of the budget for those who come next, and is not wasted. */
-  #sizeFor(useful: number): number {
-    const share = (this.#budget - this.#lent) / 16
-    for (const size of SIZES) {
-      const isWasted = size > SMALLEST && size / 2 >= useful
-      if (2 * size <= share && !isWasted) return size
-    }
-    return SMALLEST
   }
 
   /** What is kept in one size is of no use to another. */

@@ -1,9 +1,8 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import type { Fs } from '../../src/store/fs.ts'
-import { nodeFs } from '../../src/store/fs.ts'
 import { ManualClock } from '../support/clock.ts'
+import { FailingFs } from '../support/failing-fs.ts'
 import { FakeRegistry } from '../support/fake-registry.ts'
 import type { FaultAction } from '../support/fault.ts'
 import type { TestBlob } from '../support/images.ts'
@@ -227,16 +226,16 @@ describe('a prefetch', () => {
   })
 
   it('goes without where the disk refuses', async () => {
-    let isFull = false
-    await start({}, { fs: refusingFs(() => isFull) })
+    const disk = new FailingFs()
+    await start({}, { fs: disk.fs })
     await get(MANIFEST)
-    isFull = true
+    const full = disk.fail({ operation: 'file.writev', code: 'ENOSPC' })
     expect((await get(pathOf(CONFIG))).status).toBe(200)
     await mirror.mirror.idle()
     expect((await get(pathOf(FIRST))).status).toBe(200)
     await mirror.mirror.idle()
     expect(asked()).toBeLessThanOrEqual(2 + WINDOW)
-    isFull = false
+    full.remove()
   })
 
   it('ends with the mirror, which does not wait for it, and is gone on with afterwards', async () => {
@@ -278,25 +277,4 @@ async function sizesOf({ dir }: TestMirror): Promise<readonly number[]> {
   const entries = await readdir(join(dir, 'spool'), { recursive: true, withFileTypes: true })
   const files = entries.filter((entry) => entry.isFile())
   return Promise.all(files.map(async (file) => (await stat(join(file.parentPath, file.name))).size))
-}
-
-/** A disk that takes nothing while `isFull`. */
-function refusingFs(isFull: () => boolean): Fs {
-  return {
-    ...nodeFs,
-    async open(path, flags, mode) {
-      const file = await nodeFs.open(path, flags, mode)
-      return {
-        read: (...args) => file.read(...args),
-        stat: () => file.stat(),
-        truncate: (length) => file.truncate(length),
-        datasync: () => file.datasync(),
-        close: () => file.close(),
-        async writev(buffers, position) {
-          if (isFull()) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' })
-          return file.writev(buffers, position)
-        },
-      }
-    },
-  }
 }
