@@ -89,7 +89,7 @@ export class BlobRequests {
     const isEntitled = mayServe(holding, entry)
     const stored = isEntitled ? await this.#stored(digest, holding, wait) : undefined
     if (stored !== undefined) {
-      this.#goAhead(request, entry, true)
+      this.#goAhead(request, entry, undefined)
       return { outcome: 'hit', ...stored }
     }
     if (entry.mode === 'offline') throw missingBlob(repository, digest, holding)
@@ -103,7 +103,7 @@ export class BlobRequests {
       holding = await catalog.holding(repository, digest)
       const shared = await this.#stored(digest, holding, wait)
       if (shared !== undefined) {
-        this.#goAhead(request, entry, true)
+        this.#goAhead(request, entry, undefined)
         return { outcome: 'hit', detail: 'proved', ...shared }
       }
     }
@@ -148,7 +148,7 @@ export class BlobRequests {
     const { repository, digest, ranges } = request
     const isFirst = flights.find(repository, digest) === 'none'
     const departure = flights.join(repository, digest, statedSize, entry.client)
-    this.#goAhead(request, entry, false)
+    this.#goAhead(request, entry, departure)
     const flight = await this.#await(departure, repository, digest, wait)
     const name = formatContent(repository, digest)
     if (flight.size === undefined && ranges !== undefined) {
@@ -176,9 +176,12 @@ export class BlobRequests {
   }
 
   /** Who asks for parts reads lazily, and wants no more layers. */
-  #goAhead(request: BlobRequest, entry: UpstreamEntry, isHere: boolean): void {
-    const { repository, digest, ranges } = request
-    if (ranges === undefined) this.#deps.prefetch.asked(repository, digest, entry, isHere)
+  #goAhead(
+    { repository, digest, ranges }: BlobRequest,
+    entry: UpstreamEntry,
+    answered: Promise<unknown> | undefined,
+  ): void {
+    if (ranges === undefined) this.#deps.prefetch.asked(repository, digest, entry, answered)
   }
 
   /** The answer from upstream itself, if what is wanted is far ahead of the flight. */

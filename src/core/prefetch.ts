@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
@@ -22,6 +23,11 @@ const FOLLOWED_FOR_MS = 10 * 60_000
 /** After a failure nothing is fetched that nobody waits for; what a registry counts is left to clients for longer. */
 const PAUSE_MS = 30_000
 const LIMITED_PAUSE_MS = 5 * 60_000
+/**
+ * Milliseconds at most that the first blob of an image is upstream's only request of it: somebody waits for
+ * that one, and a registry that is near would answer the others first. One that is far has the time.
+ */
+const HEAD_START_MS = 10
 /** The scope of a pause that concerns every upstream. */
 const ALL = ''
 
@@ -49,6 +55,8 @@ export class Prefetch {
   readonly #byBlob = new Map<string, Map<string, Trail>>()
   readonly #pauses: LRUCache<string, true>
   readonly #starts = new Set<Promise<void>>()
+  /** Those whose first blob has its head start. */
+  readonly #held = new WeakSet<Trail>()
   #isStopped = false
 
   constructor(deps: Deps) {
@@ -65,18 +73,26 @@ export class Prefetch {
   }
 
   /**
-   * A client asks for all of a blob, which `isHere` or not. Returns at once, and never throws. Costs nothing
-   * where no image is being followed and the blob is here.
+   * A client asks for all of a blob. `answered`: settles when upstream has answered for it; `undefined` if it is
+   * here. Returns at once, and never throws. Costs nothing where no image is being followed and the blob is here.
    */
-  asked(repository: Repository, digest: Digest, entry: UpstreamEntry, isHere: boolean): void {
-    if (isHere && this.#byBlob.size === 0) return
+  asked(
+    repository: Repository,
+    digest: Digest,
+    entry: UpstreamEntry,
+    answered: Promise<unknown> | undefined,
+  ): void {
+    if (answered === undefined && this.#byBlob.size === 0) return
     if (this.#isStopped || !entry.prefetch || entry.mode === 'offline') return
     const trails = this.#followed(repository, digest)
-    if (trails.length === 0 && !isHere) trails.push(...this.#follow(repository, digest))
     for (const trail of trails) {
       trail.asked(digest)
-      this.#advance(trail, entry)
+      if (!this.#held.has(trail)) this.#advance(trail, entry)
     }
+    if (trails.length > 0 || answered === undefined) return
+    const begun = this.#follow(repository, digest)
+    begun?.asked(digest)
+    if (begun !== undefined) this.#note(this.#advanceBehind(answered, begun, entry))
   }
 
   /** Nothing new from now on. */
@@ -102,11 +118,11 @@ export class Prefetch {
   }
 
   /** The image that a client of this repository was given last, of those that name the blob. */
-  #follow(repository: Repository, digest: Digest): readonly Trail[] {
+  #follow(repository: Repository, digest: Digest): Trail | undefined {
     for (const { descriptor, bytes } of this.#deps.manifests.recent(repository)) {
       const blobs = pulledContent(bytes)
       if (!blobs.some((blob) => blob.digest === digest)) continue
-      if (blobs.length === 1) return []
+      if (blobs.length === 1) return undefined
       const trail = new Trail(repository, blobs)
       const image = formatContent(repository, descriptor.digest)
       this.#trails.set(image, trail)
@@ -115,9 +131,9 @@ export class Prefetch {
         const trails = this.#byBlob.get(name) ?? new Map<string, Trail>()
         this.#byBlob.set(name, trails.set(image, trail))
       }
-      return [trail]
+      return trail
     }
-    return []
+    return undefined
   }
 
   #forget({ repository, blobs }: Trail, image: string): void {
@@ -132,9 +148,28 @@ export class Prefetch {
   #advance(trail: Trail, entry: UpstreamEntry): void {
     if (!this.#mayAsk(trail.repository, entry)) return
     for (let blob = trail.begin(); blob !== undefined; blob = trail.begin()) {
-      const start = this.#start(trail, blob, entry).finally(() => this.#starts.delete(start))
-      this.#starts.add(start)
+      this.#note(this.#start(trail, blob, entry))
     }
+  }
+
+  async #advanceBehind(
+    answered: Promise<unknown>,
+    trail: Trail,
+    entry: UpstreamEntry,
+  ): Promise<void> {
+    this.#held.add(trail)
+    // Whoever asked is told of a failure.
+    const settled = answered.catch(() => {})
+    await Promise.race([settled, this.#deps.clock.sleep(HEAD_START_MS)])
+    // What the answer brought goes to whoever asked first of all: it is on its way in this turn.
+    await nextTurn()
+    this.#held.delete(trail)
+    this.#advance(trail, entry)
+  }
+
+  #note(start: Promise<void>): void {
+    const noted = start.finally(() => this.#starts.delete(noted))
+    this.#starts.add(noted)
   }
 
   #mayAsk({ upstream, name }: Repository, { client }: UpstreamEntry): boolean {

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Digest } from '../../src/oci/digest.ts'
 import { digestOf } from '../../src/oci/digest.ts'
@@ -71,6 +72,20 @@ describe('prefetching', () => {
       await mirror.settle()
       expect(references()).toEqual(digestsOf(CONFIG, ...LAYERS.slice(0, WINDOW)))
       expect(asked()).toHaveLength(1 + WINDOW)
+    })
+
+    it('leaves upstream to the first blob until that is answered, and for 10 ms at most', async () => {
+      await start()
+      await getManifest()
+      const gate = registry.gate({ reference: CONFIG.digest, after: 0 })
+      const pull = get(pathOf(CONFIG))
+      await gate.reached
+      await nextTurn()
+      expect(references()).toEqual(digestsOf(CONFIG))
+      await clock.advance(10)
+      await expect.poll(() => asked().length).toBe(1 + WINDOW)
+      gate.open()
+      await pull
     })
 
     it('goes on ahead of a client that reads one layer after the other', async () => {
