@@ -10,6 +10,8 @@ export interface ClientPatience {
   readonly slow: number
 }
 
+/** Bytes of its body that everyone is given before anyone is given more, while clients come in a herd. */
+const FIRST_BYTES = 16 * 1024
 const PATIENCE: ClientPatience = { still: 60_000, slow: 300_000 }
 
 /** Writes a body chunk by chunk, and notices clients that take nothing, next to nothing, or are gone. */
@@ -39,7 +41,13 @@ export class BodyWriter {
   /** Resolves when the chunk is with the system, and its memory may be reused. Rejects with ClientLeft. */
   write(chunk: Uint8Array): Promise<void> {
     const { outgoing, signal } = this.#exchange
+    const turns = this.#turns
     signal.throwIfAborted()
+    const isFirst = this.#exchange.bytes === 0
+    this.#exchange.bytes += chunk.length
+    const isShared = isFirst && turns.isHerd && chunk.length > FIRST_BYTES
+    if (isShared) turns.runFirst(() => outgoing.write(chunk.subarray(0, FIRST_BYTES)))
+    const rest = isShared ? chunk.subarray(FIRST_BYTES) : chunk
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     // Node never calls back for a write to a connection that the client has half closed, nor for a
     // pipelined answer whose turn does not come: then only the signal ends the waiting.
@@ -47,16 +55,15 @@ export class BodyWriter {
     const write = () => {
       this.#isWriting = true
       this.#slow.refresh()
-      outgoing.write(chunk, (failure) => {
+      outgoing.write(rest, (failure) => {
         this.#isWriting = false
         // Of a connection that breaks under a write, this comes before the signal (EPIPE, ECANCELED).
         if (failure) reject(new ClientLeft())
         else resolve()
       })
     }
-    if (this.#exchange.bytes === 0) this.#turns.runFirst(write)
-    else this.#turns.run(write)
-    this.#exchange.bytes += chunk.length
+    if (isFirst && !isShared) turns.runFirst(write)
+    else turns.run(write)
     return promise
   }
 

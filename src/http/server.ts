@@ -32,7 +32,7 @@ export interface ServerLimits {
 /** More connections than one disk can serve, and fewer than the descriptors that systems give today. */
 export const SERVER_LIMITS: ServerLimits = {
   connections: 10_000,
-  sockets: 16,
+  sockets: 32,
   head: 20_000,
   // No request of theirs has a body that anyone reads: its head is all of it.
   request: 20_000,

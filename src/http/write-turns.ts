@@ -4,6 +4,8 @@ import type { Writable } from 'node:stream'
 const SHARE_MS = 3
 /** In one turn a connection comes, in the next one its request. */
 const HURRIED_TURNS = 3
+/** So many connections in such turns are a herd. */
+const HERD = 8
 
 /**
  * Shares the turns of the event loop between bodies and everything else. Handing a chunk to a socket takes
@@ -18,11 +20,14 @@ export class WriteTurns {
   #spent = 0
   /** Turns in which more connections may be waiting behind one that has just come. */
   #hurried = 0
+  /** Connections, since there was a turn that needed no hurry. */
+  #came = 0
   #isEnding = false
 
   /** A connection has been accepted: until no more come, bodies get one write a turn. */
   hurry(): void {
     this.#hurried = HURRIED_TURNS
+    this.#came += 1
     this.#awaitEnd()
   }
 
@@ -47,6 +52,11 @@ export class WriteTurns {
   runFirst(write: () => void): void {
     this.#spend(write)
     this.#awaitEnd()
+  }
+
+  /** Connections come one after another: whoever has something already can wait for those who have nothing. */
+  get isHerd(): boolean {
+    return this.#came >= HERD
   }
 
   get #hasTime(): boolean {
@@ -77,6 +87,7 @@ export class WriteTurns {
       this.#spend(write)
     }
     this.#hurried = Math.max(0, this.#hurried - 1)
-    if (this.#waiting.length > 0) this.#awaitEnd()
+    if (this.#hurried === 0) this.#came = 0
+    if (this.#waiting.length > 0 || this.#hurried > 0) this.#awaitEnd()
   }
 }

@@ -75,7 +75,45 @@ async function take(client: RawExchange, bytes: number): Promise<number> {
   return taken
 }
 
+/** Bytes that the first write of a body hands to its connection at once. The client gets it all. */
+async function beginBody(newcomers: number): Promise<number> {
+  const turns = new WriteTurns()
+  const chunk = Buffer.from(Uint32Array.from({ length: MIB / 4 }, (_, n) => n).buffer)
+  const { promise: at, resolve } = Promise.withResolvers<number>()
+  const server = await listen({ host: '127.0.0.1', port: 0 }, (incoming, outgoing) => {
+    const exchange = new Exchange(incoming, outgoing, () => {})
+    outgoing.writeHead(200, { 'content-length': chunk.length })
+    outgoing.flushHeaders()
+    const writer = new BodyWriter(exchange, turns)
+    for (let n = 0; n < newcomers; n += 1) turns.hurry()
+    const before = incoming.socket.bytesWritten
+    const written = writer.write(chunk)
+    resolve(incoming.socket.bytesWritten - before)
+    void endAfter(written, writer, outgoing)
+  })
+  const client = await RawExchange.open({ port: server.port, target: '/' })
+  const { body } = await client.rest()
+  await server.drain(0)
+  expect(body.equals(chunk)).toBe(true)
+  return at
+}
+
+async function endAfter(
+  written: Promise<void>,
+  writer: BodyWriter,
+  outgoing: { end(): unknown },
+): Promise<void> {
+  await written
+  writer.close()
+  outgoing.end()
+}
+
 describe('a body on its way', () => {
+  it('begins with a little for everyone while a herd comes, and goes on with the rest', async () => {
+    expect(await beginBody(1)).toBe(MIB)
+    expect(await beginBody(20)).toBe(16 * 1024)
+  })
+
   it('is cut when the client takes nothing of it any more', async () => {
     await using sending = await send({ still: 150, slow: 60_000 })
     expect(await sending.ended).toBeInstanceOf(ClientLeft)
