@@ -6,7 +6,7 @@ import type { WriteTurns } from './write-turns.ts'
 export interface ClientPatience {
   /** Taking nothing of it. */
   readonly still: number
-  /** In all. A write is at most 256 KiB, so this asks for less than one KiB a second. */
+  /** In all. A write is at most 2 MiB, so this asks for 7 KiB a second, and mostly for less than one. */
   readonly slow: number
 }
 

@@ -8,6 +8,8 @@ export interface BufferPair {
 
 /** Bytes. Larger reads cost less CPU per byte, and more memory per client. */
 const SIZES = [256 * 1024, 128 * 1024, 64 * 1024, 32 * 1024, 16 * 1024] as const
+/** For who is alone. Several with so much each throw one another's bytes out of the processor's cache. */
+const SIZES_ALONE = [2 * 1024 * 1024, 1024 * 1024, 512 * 1024, ...SIZES] as const
 const DEFAULT_BUDGET = 64 * 1024 * 1024
 
 /**
@@ -29,7 +31,7 @@ export class BufferPool {
   /** `useful`: more bytes than this per buffer would stay unused. */
   take(useful: number): BufferPair {
     const free = (this.#budget - this.#lent) / 2
-    const size = fittingSize(SIZES, { free, useful })
+    const size = fittingSize(this.#lent === 0 ? SIZES_ALONE : SIZES, { free, useful })
     this.#lent += 2 * size
     const kept = this.#free.get(size)?.pop()
     if (kept !== undefined) {
@@ -38,6 +40,12 @@ export class BufferPool {
     }
     if (this.#lent + this.#kept > this.#budget) this.#drop()
     return { first: Buffer.allocUnsafeSlow(size), second: Buffer.allocUnsafeSlow(size) }
+  }
+
+  /** How much of each buffer should be used now, in bytes: less than all of a large one when others have come. */
+  share({ first }: BufferPair): number {
+    const size = first.length
+    return this.#lent > 2 * size ? Math.min(size, SIZES[0]) : size
   }
 
   give(pair: BufferPair): void {

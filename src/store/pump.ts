@@ -36,7 +36,7 @@ export async function pumpFile(
       signal.throwIfAborted()
       const limit = Math.min(await source.readableTo(position, signal), range.end)
       if (limit <= position) break
-      const length = Math.min(buffer.length, limit - position)
+      const length = Math.min(pool.share(pair), limit - position)
       const { bytesRead } = await source.file.read(buffer, 0, length, position)
       if (bytesRead === 0) {
         throw new DamagedBlob(`the file ends at byte ${position} instead of ${limit}`)

@@ -16,11 +16,23 @@ describe('BufferPool', () => {
     const budget = 64 * 1024 * KIB
     const pool = new BufferPool(budget)
     const sizes = Array.from({ length: 1000 }, () => pool.take(Infinity).first.length)
-    expect(sizes[0]).toBe(256 * KIB)
+    expect(sizes[0]).toBe(2048 * KIB)
+    expect(sizes[1]).toBe(256 * KIB)
     expect(sizes.at(-1)).toBe(16 * KIB)
     expect(sizes.toSorted((a, b) => b - a)).toEqual(sizes)
     const lent = sizes.reduce((sum, size) => sum + 2 * size, 0)
     expect(lent).toBeLessThan(budget + 1000 * 32 * KIB)
+  })
+
+  it('has who was alone use less of his when others come, and all of it again when they have gone', () => {
+    const pool = new BufferPool()
+    const alone = pool.take(Infinity)
+    expect(pool.share(alone)).toBe(2048 * KIB)
+    const other = pool.take(Infinity)
+    expect(pool.share(alone)).toBe(256 * KIB)
+    expect(pool.share(other)).toBe(256 * KIB)
+    pool.give(other)
+    expect(pool.share(alone)).toBe(2048 * KIB)
   })
 
   it('lends no more than is useful', () => {
