@@ -1,6 +1,6 @@
 import type { Peer } from '../support/peer.ts'
 import { findDistribution2, findDistribution3 } from './distribution.ts'
-import { findCopyingNginx, findNginx, NGINX_COPYING } from './nginx.ts'
+import { findCopyingNginx, findNginx, NGINX, NGINX_COPYING } from './nginx.ts'
 import { findOciMirror, OURS } from './oci-mirror.ts'
 import { findZot } from './zot.ts'
 
@@ -14,7 +14,7 @@ const FINDERS: Readonly<Record<string, () => Promise<Peer>>> = {
   [OURS]: findOciMirror,
   'distribution-2': findDistribution2,
   'distribution-3': findDistribution3,
-  nginx: findNginx,
+  [NGINX]: findNginx,
   [NGINX_COPYING]: findCopyingNginx,
   zot: findZot,
 }

@@ -7,11 +7,12 @@ import { answers, freePort } from '../../test/e2e/support/programs.ts'
 import type { Peer, PeerPlace, RunningPeer } from '../support/peer.ts'
 import { startServer } from '../support/server.ts'
 
+export const NGINX = 'nginx'
 export const NGINX_COPYING = 'nginx-copying'
 
 /** As Debian configures it: files go from the kernel's cache to the socket, and nginx never sees them. */
 export async function findNginx(): Promise<Peer> {
-  return { name: 'nginx', version: await findVersion(), start: (place) => start(place, 'on') }
+  return { name: NGINX, version: await findVersion(), start: (place) => start(place, 'on') }
 }
 
 /** As it is without a configuration, and as every mirror is that has no such call: it reads, and writes. */
