@@ -91,8 +91,9 @@ export class Prefetch {
     }
     if (trails.length > 0 || answered === undefined) return
     const begun = this.#follow(repository, digest)
-    begun?.asked(digest)
-    if (begun !== undefined) this.#note(this.#advanceBehind(answered, begun, entry))
+    if (begun === undefined) return
+    begun.asked(digest)
+    this.#note(this.#advanceBehind(answered, begun, entry))
   }
 
   /** Nothing new from now on. */
@@ -152,6 +153,7 @@ export class Prefetch {
     }
   }
 
+  /** Gives the first blob its head start. */
   async #advanceBehind(
     answered: Promise<unknown>,
     trail: Trail,

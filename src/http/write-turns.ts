@@ -14,6 +14,8 @@ const HERD = 8
  * last would wait for as many turns of that length.
  */
 export class WriteTurns {
+  /** In milliseconds. */
+  readonly #now: () => number
   readonly #waiting: (() => void)[] = []
   #held: Writable[] = []
   /** In this turn, in milliseconds. */
@@ -23,6 +25,10 @@ export class WriteTurns {
   /** Connections, since there was a turn that needed no hurry. */
   #came = 0
   #isEnding = false
+
+  constructor(now = () => performance.now()) {
+    this.#now = now
+  }
 
   /** A connection has been accepted: until no more come, bodies get one write a turn. */
   hurry(): void {
@@ -64,9 +70,9 @@ export class WriteTurns {
   }
 
   #spend(write: () => void): void {
-    const startedAt = performance.now()
+    const startedAt = this.#now()
     write()
-    this.#spent += performance.now() - startedAt
+    this.#spent += this.#now() - startedAt
   }
 
   #awaitEnd(): void {
