@@ -2,7 +2,7 @@ import type { Digest } from '../oci/digest.ts'
 import { defaultPlatformChild } from '../oci/manifest.ts'
 import { isIndexType } from '../oci/media-types.ts'
 import type { Reference, Repository, Tag } from '../oci/reference.ts'
-import { formatContent } from '../oci/reference.ts'
+import { formatContent, formatTag } from '../oci/reference.ts'
 import { RegistryError } from '../oci/registry-error.ts'
 import type { Wait } from './deadline.ts'
 import { LATE, waitFor, waitUntil } from './deadline.ts'
@@ -107,7 +107,7 @@ export class ManifestRequests {
     const { repository, need, acceptsIndex } = request
     const ask = { repository, tag, upstream: entry.client, policy: entry.tags }
     const resolution = await this.#resolve(ask, need, entry.mode, wait)
-    if (resolution === undefined) throw unknown(`${repository.upstream}/${repository.name}:${tag}`)
+    if (resolution === undefined) throw unknown(formatTag(repository, tag))
     const isForeign = !acceptsIndex && isIndexType(resolution.descriptor.mediaType)
     if (need === 'descriptor' && !isForeign) return resolution
     const found = await this.#loadTagged(ask, resolution, wait)
@@ -165,7 +165,7 @@ export class ManifestRequests {
       )
       if (older !== undefined) return older
     }
-    const name = `${ask.repository.upstream}/${ask.repository.name}:${ask.tag}`
+    const name = formatTag(ask.repository, ask.tag)
     const fetched = body === LATE ? await waitFor(result, wait, clock, name) : body
     if (fetched !== undefined) return { outcome: first ? 'miss' : 'joined', body: fetched }
     if (resolution.isHeld === true) {

@@ -5,7 +5,7 @@ import { matchesDigest } from '../oci/digest.ts'
 import { readManifest } from '../oci/manifest.ts'
 import { isImageType } from '../oci/media-types.ts'
 import type { Repository, Tag } from '../oci/reference.ts'
-import { formatContent } from '../oci/reference.ts'
+import { formatContent, formatRepository } from '../oci/reference.ts'
 import { Coalescer } from './coalescer.ts'
 import { limitTime } from './deadline.ts'
 import type { DiskHealth } from './disk-health.ts'
@@ -103,7 +103,7 @@ export class Manifests {
 
   /** Images of the repository that are in memory, the one that was used last first: a few of them. */
   recent(repository: Repository): readonly ManifestBody[] {
-    const prefix = `${repository.upstream}/${repository.name}@`
+    const prefix = `${formatRepository(repository)}@`
     const found: ManifestBody[] = []
     let looked = 0
     for (const [key, body] of this.#memory.entries()) {

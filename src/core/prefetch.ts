@@ -4,7 +4,7 @@ import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
 import { pulledContent } from '../oci/pulled-content.ts'
 import type { Repository } from '../oci/reference.ts'
-import { formatContent } from '../oci/reference.ts'
+import { formatContent, formatRepository } from '../oci/reference.ts'
 import type { WarmDownload } from './airgap/warm-source.ts'
 import type { Log } from './log.ts'
 import { about } from './log.ts'
@@ -174,8 +174,8 @@ export class Prefetch {
     this.#starts.add(noted)
   }
 
-  #mayAsk({ upstream, name }: Repository, { client }: UpstreamEntry): boolean {
-    const scopes = [ALL, upstream, `${upstream}/${name}`]
+  #mayAsk(repository: Repository, { client }: UpstreamEntry): boolean {
+    const scopes = [ALL, repository.upstream, formatRepository(repository)]
     if (this.#isStopped || scopes.some((scope) => this.#pauses.has(scope))) return false
     return !client.state().isSaving
   }
@@ -207,10 +207,10 @@ export class Prefetch {
 }
 
 /** Whom a failure concerns: no room everybody, an upstream that does not answer all of it, the rest this repository. */
-function scopeOf({ upstream, name }: Repository, reason: unknown): string {
+function scopeOf(repository: Repository, reason: unknown): string {
   if (reason instanceof NoSpace) return ALL
   const isOwn =
     reason instanceof DigestMismatch ||
     (reason instanceof UpstreamFailure && ['denied', 'misbehaved'].includes(reason.kind))
-  return isOwn ? `${upstream}/${name}` : upstream
+  return isOwn ? formatRepository(repository) : repository.upstream
 }

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Digest } from '../oci/digest.ts'
 import { OCI_INDEX } from '../oci/media-types.ts'
 import type { Repository } from '../oci/reference.ts'
-import { formatRepository } from '../oci/reference.ts'
+import { formatContent, formatRepository } from '../oci/reference.ts'
 import type { Referrer } from '../oci/referrers.ts'
 import { mergeReferrers, parseReferrers, referrersTag } from '../oci/referrers.ts'
 import type { ErrorCode } from '../oci/registry-error.ts'
@@ -242,7 +242,7 @@ function readIndex({ descriptor, bytes }: ManifestAnswer, subject: Digest): read
 
 /** `docker.io/library/alpine@sha256:…`: how people write it, so also what messages say. */
 export function keyOf({ repository, subject }: ReferrersAsk): string {
-  return `${formatRepository(repository)}@${subject}`
+  return formatContent(repository, subject)
 }
 
 function sizeOf(referrers: readonly Referrer[]): number {

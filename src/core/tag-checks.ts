@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Repository, Tag } from '../oci/reference.ts'
+import { formatTag } from '../oci/reference.ts'
 import { Coalescer } from './coalescer.ts'
 import { limitTime } from './deadline.ts'
 import type { DiskHealth } from './disk-health.ts'
@@ -80,7 +81,7 @@ export class TagChecks {
   async known(ask: TagRequest): Promise<Sighting | undefined> {
     const row = await this.#deps.catalog.resolve(ask.repository, ask.tag)
     return row === undefined
-      ? this.#sightings.get(nameOf(ask.repository, ask.tag))
+      ? this.#sightings.get(formatTag(ask.repository, ask.tag))
       : this.#newer(ask, row)
   }
 
@@ -91,7 +92,7 @@ export class TagChecks {
   }
 
   #newer({ repository, tag }: TagRequest, row: TagRecord): Sighting {
-    const sighting = this.#sightings.get(nameOf(repository, tag))
+    const sighting = this.#sightings.get(formatTag(repository, tag))
     const { manifest: descriptor, checkedAt } = row
     if (row.isHeld === true) return { descriptor, checkedAt, isHeld: true }
     const now = this.#deps.clock.now()
@@ -101,28 +102,28 @@ export class TagChecks {
   }
 
   isAbsent({ repository, tag }: TagRequest): boolean {
-    return this.#absent.has(nameOf(repository, tag))
+    return this.#absent.has(formatTag(repository, tag))
   }
 
   /** The last check's failure, while it is too recent to try again. */
   recentFailure({ repository, tag }: TagRequest): UpstreamFailure | undefined {
-    return this.#failed.get(nameOf(repository, tag))
+    return this.#failed.get(formatTag(repository, tag))
   }
 
   /** Upstream has said that it is gone, which is still believed. */
   drop({ repository, tag }: TagRequest): void {
-    this.#sightings.delete(nameOf(repository, tag))
+    this.#sightings.delete(formatTag(repository, tag))
   }
 
   /** As if nobody had ever asked. */
   forget({ repository, tag }: Pick<TagRequest, 'repository' | 'tag'>): void {
-    this.#sightings.delete(nameOf(repository, tag))
-    this.#absent.delete(nameOf(repository, tag))
+    this.#sightings.delete(formatTag(repository, tag))
+    this.#absent.delete(formatTag(repository, tag))
   }
 
   /** What upstream's HEAD says now; `undefined` is "no such tag". Free of charge where a GET is counted. */
   head(ask: TagRequest): Check {
-    const key = nameOf(ask.repository, ask.tag)
+    const key = formatTag(ask.repository, ask.tag)
     // A client does not wait for a warming that may itself be waiting for its turn.
     const own = ask.purpose === 'warm' ? `${key} ${ask.purpose}` : key
     const running = this.#checks.get(key) ?? this.#checks.get(own)
@@ -139,7 +140,7 @@ export class TagChecks {
   /** What upstream says now, without a trace but for the manifest, where the answer brought that along. */
   async look({ repository, tag, upstream, purpose }: TagRequest): Promise<Descriptor | undefined> {
     const { manifests, clock } = this.#deps
-    const key = nameOf(repository, tag)
+    const key = formatTag(repository, tag)
     const head = await limitTime(CHECK_TIMEOUT_MS, clock, key, (signal) =>
       upstream.headManifest(repository.name, { kind: 'tag', tag }, signal),
     )
@@ -152,7 +153,7 @@ export class TagChecks {
 
   /** The manifest by tag: one request for a cold tag, or when upstream no longer has the digest it named. */
   get(ask: TagRequest): Check {
-    const key = nameOf(ask.repository, ask.tag)
+    const key = formatTag(ask.repository, ask.tag)
     const startedAt = this.#deps.clock.now()
     return { startedAt, ...this.#gets.run(key, () => this.#get(ask, key, startedAt)) }
   }
@@ -240,9 +241,4 @@ export class TagChecks {
     this.#failed.delete(key)
     return sighting
   }
-}
-
-/** `docker.io/library/alpine:3`: how people write it, so also what messages say. */
-export function nameOf(repository: Repository, tag: Tag): string {
-  return `${repository.upstream}/${repository.name}:${tag}`
 }

@@ -1,5 +1,6 @@
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Repository, Tag } from '../oci/reference.ts'
+import { formatTag } from '../oci/reference.ts'
 import type { Wait } from './deadline.ts'
 import { LATE, waitFor, waitUntil } from './deadline.ts'
 import type { Freshness } from './freshness.ts'
@@ -7,7 +8,7 @@ import { ageOf, judge, mayServeStale } from './freshness.ts'
 import { about } from './log.ts'
 import type { Answer } from './outcome.ts'
 import type { Sighting, TagDeps, TagRequest } from './tag-checks.ts'
-import { nameOf, TagChecks } from './tag-checks.ts'
+import { TagChecks } from './tag-checks.ts'
 import type { ManifestBody } from './upstream.ts'
 import type { FailureKind } from './upstream-failure.ts'
 import { UpstreamFailure } from './upstream-failure.ts'
@@ -103,14 +104,14 @@ export class Tags {
   /** For when upstream no longer has the digest that it named a moment ago: asks by tag, once. */
   async reget(ask: TagRequest, wait: Wait): Promise<Resolution | undefined> {
     const { result, first } = this.#checks.get(ask)
-    const found = await waitFor(result, wait, this.#deps.clock, nameOf(ask.repository, ask.tag))
+    const found = await waitFor(result, wait, this.#deps.clock, formatTag(ask.repository, ask.tag))
     return found && toResolution(found, { outcome: first ? 'miss' : 'joined' })
   }
 
   /** An answer from what is here, with the reason why it is not confirmed. */
   stale(ask: TagRequest, known: Sighting, detail: string): Resolution {
     const age = ageOf(known.checkedAt, this.#deps.clock.now())
-    const name = nameOf(ask.repository, ask.tag)
+    const name = formatTag(ask.repository, ask.tag)
     const warning = `${name} comes from the cache, last confirmed ${Math.round(age / 1000)} s ago (${detail})`
     return toResolution(known, { outcome: 'stale', detail, age, warning })
   }
@@ -135,7 +136,7 @@ export class Tags {
     if (this.#checks.isAbsent(ask)) return undefined
     if (need === 'manifest') return this.reget(ask, wait)
     const { result, first } = this.#checks.head(ask)
-    const found = await waitFor(result, wait, this.#deps.clock, nameOf(ask.repository, ask.tag))
+    const found = await waitFor(result, wait, this.#deps.clock, formatTag(ask.repository, ask.tag))
     return found && toResolution(found, { outcome: first ? 'miss' : 'joined' })
   }
 
@@ -152,7 +153,7 @@ export class Tags {
         // An upstream that is slow is no reason to wait, as long as the copy may still be used.
         const copy = await this.#usable(ask, known, 'timeout')
         if (copy !== undefined) return this.stale(ask, copy, 'upstream-slow')
-        found = await waitFor(result, wait, clock, nameOf(ask.repository, ask.tag))
+        found = await waitFor(result, wait, clock, formatTag(ask.repository, ask.tag))
       }
       if (found === undefined) return await this.#afterGone(ask, known)
       const isSame = found.descriptor.digest === known.descriptor.digest

@@ -59,7 +59,12 @@ export function formatRepository({ upstream, name }: Repository): string {
 
 /** `docker.io/library/alpine@sha256:…` */
 export function formatContent(repository: Repository, digest: Digest): string {
-  return `${repository.upstream}/${repository.name}@${digest}`
+  return `${formatRepository(repository)}@${digest}`
+}
+
+/** `docker.io/library/alpine:3` */
+export function formatTag(repository: Repository, tag: Tag): string {
+  return `${formatRepository(repository)}:${tag}`
 }
 
 export function formatReference(reference: Reference): string {

@@ -4,6 +4,7 @@ import type { Catalog, RecordedManifest, TagCheck, TagRecord } from '../core/por
 import type { Descriptor } from '../oci/descriptor.ts'
 import type { Digest } from '../oci/digest.ts'
 import type { Reference, Repository, Tag } from '../oci/reference.ts'
+import { formatTag } from '../oci/reference.ts'
 
 /** Bytes of tag rows kept in memory: some tens of thousands. */
 const MEMORY_BYTES = 16 * 1024 * 1024
@@ -27,7 +28,7 @@ export class CachedCatalog implements Catalog {
   }
 
   async resolve(repository: Repository, tag: Tag): Promise<TagRecord | undefined> {
-    const key = keyOf(repository, tag)
+    const key = formatTag(repository, tag)
     const known = this.#tags.get(key)
     if (known !== undefined) return known
     const record = await this.#inner.resolve(repository, tag)
@@ -36,7 +37,7 @@ export class CachedCatalog implements Catalog {
   }
 
   recall(repository: Repository, tag: Tag): TagRecord | undefined {
-    return this.#tags.get(keyOf(repository, tag))
+    return this.#tags.get(formatTag(repository, tag))
   }
 
   async record(
@@ -46,17 +47,17 @@ export class CachedCatalog implements Catalog {
     tag?: TagCheck,
   ): Promise<void> {
     await this.#inner.record(repository, manifest, children, tag)
-    if (tag !== undefined) this.#tags.delete(keyOf(repository, tag.tag))
+    if (tag !== undefined) this.#tags.delete(formatTag(repository, tag.tag))
   }
 
   async confirm(repository: Repository, check: TagCheck, digest: Digest): Promise<void> {
     await this.#inner.confirm(repository, check, digest)
-    this.#tags.delete(keyOf(repository, check.tag))
+    this.#tags.delete(formatTag(repository, check.tag))
   }
 
   async dropTag(repository: Repository, tag: Tag, at: number): Promise<boolean> {
     const isGone = await this.#inner.dropTag(repository, tag, at)
-    this.#tags.delete(keyOf(repository, tag))
+    this.#tags.delete(formatTag(repository, tag))
     return isGone
   }
 
@@ -66,7 +67,7 @@ export class CachedCatalog implements Catalog {
 
   /** Its row has been changed by maintenance. */
   forgetTag(repository: Repository, tag: Tag): void {
-    this.#tags.delete(keyOf(repository, tag))
+    this.#tags.delete(formatTag(repository, tag))
   }
 
   manifest(repository: Repository, digest: Digest) {
@@ -144,8 +145,4 @@ export class CachedCatalog implements Catalog {
   repositories(after: string, limit: number) {
     return this.#inner.repositories(after, limit)
   }
-}
-
-function keyOf(repository: Repository, tag: Tag): string {
-  return `${repository.upstream}/${repository.name}:${tag}`
 }

@@ -68,8 +68,9 @@ async function oneRound(scene: Scene, random: Random): Promise<boolean> {
   const { registry, dataDir, tally } = scene
   const before = heldBlobs(dataDir)
   const asked = registry.requests.length
+  const blobs = registry.count({ kind: 'blob' })
   const isDone = await runAndKill(scene, WARM, {
-    hasBegun: () => registry.requests.slice(asked).some(({ kind }) => kind === 'blob'),
+    hasBegun: () => registry.count({ kind: 'blob' }) > blobs,
     pauseMs: random() * LONGEST_PAUSE_MS,
   })
   const again = registry.requests
